@@ -1,0 +1,192 @@
+// Looks at hosts and acts on them, over whichever transport each has.
+import { messageOf } from "../model/failure.ts";
+import type { HostActor, HostLooker, InquireOrder, Inquiry, MarkOrder, Outcome, StepOrder } from "../model/ports.ts";
+import { redact } from "../model/redact.ts";
+import type { CheckResult, HostReport, StateClaim } from "../model/report.ts";
+import type { Action, Check, Host, TransportName } from "../model/types.ts";
+import { probeHttp, probeTcp } from "./probe.ts";
+import {
+  claimBody,
+  claimedExit,
+  hostScript,
+  inquireBody,
+  leashBody,
+  lookBody,
+  markBody,
+  runBody,
+  shellBody,
+  writeBody,
+} from "./script.ts";
+import type { ScriptResult, Transport } from "./transport.ts";
+
+const lookTimeoutMs = 15_000;
+const markTimeoutMs = 30_000;
+
+export interface HostsOptions {
+  /** Null for transports over which nothing can be run. */
+  readonly transportOf: (name: TransportName) => Transport | null;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+}
+
+interface ActOptions {
+  readonly timeoutMs: number;
+  /** Null for checks, which leave nothing on the host. */
+  readonly machine: string | null;
+  readonly claim: string | null;
+  readonly incarnation: string | null;
+}
+
+export class Hosts implements HostLooker, HostActor {
+  private readonly options: HostsOptions;
+
+  constructor(options: HostsOptions) {
+    this.options = options;
+  }
+
+  async look(host: Host, checkOf: (machine: string, claim: StateClaim) => Check | null): Promise<HostReport> {
+    const result = await this.script(host, { body: lookBody, timeoutMs: lookTimeoutMs, incarnation: null });
+    const at = this.options.now();
+    const nothing = { host: host.name, at, incarnation: null, states: {}, checks: {}, facts: {} };
+    if (result.exit !== 0)
+      return {
+        ...nothing,
+        reachable: false,
+        message: result.message || firstLine(result.output) || `exit ${result.exit}`,
+      };
+    const { incarnation, states } = parseLook(result.output);
+    if (incarnation === null) return { ...nothing, reachable: false, message: "the host did not say who it is" };
+    const checks = await this.check(host, states, checkOf);
+    return { host: host.name, at, reachable: true, message: "", incarnation, states, checks, facts: {} };
+  }
+
+  async run(order: StepOrder): Promise<Outcome> {
+    const { host, action, step } = order;
+    try {
+      const outcome = await this.act(host, action, {
+        timeoutMs: step.timeoutMs,
+        machine: order.machine,
+        claim: order.claim,
+        incarnation: order.incarnation,
+      });
+      const output = redact(outcome.output);
+      return outcome.kind === "ok" ? { ...outcome, output } : { ...outcome, output, message: redact(outcome.message) };
+    } catch (error) {
+      return { kind: "failed", message: redact(messageOf(error)), output: "" };
+    }
+  }
+
+  async mark({ host, incarnation, machine, claim }: MarkOrder): Promise<Outcome> {
+    const body = markBody(machine, claim.state, claim.revision ?? 0);
+    return outcomeOf(await this.script(host, { body, timeoutMs: markTimeoutMs, incarnation }), null);
+  }
+
+  async inquire({ host, incarnation, claim }: InquireOrder): Promise<Inquiry> {
+    const result = await this.script(host, { body: inquireBody(claim), timeoutMs: lookTimeoutMs, incarnation });
+    const [word, exit] = firstLine(result.output).split(" ");
+    if (result.exit !== 0) return { kind: "running" };
+    if (word === "ended") return { kind: "ended", exit: Number(exit) };
+    if (word === "running" || word === "absent") return { kind: word };
+    return { kind: "unknown", message: "the step began on the host, and left no word of its end" };
+  }
+
+  private async check(
+    host: Host,
+    states: HostReport["states"],
+    checkOf: (machine: string, claim: StateClaim) => Check | null,
+  ): Promise<Record<string, CheckResult>> {
+    const checks: Record<string, CheckResult> = {};
+    for (const [machine, claim] of Object.entries(states)) {
+      const check = checkOf(machine, claim);
+      if (check === null) continue;
+      const outcome = await this.act(host, check.action, {
+        timeoutMs: check.timeoutMs,
+        machine: null,
+        claim: null,
+        incarnation: null,
+      });
+      const message = outcome.kind === "ok" ? "" : redact(outcome.message || firstLine(outcome.output));
+      checks[machine] = {
+        state: claim.state,
+        ok: outcome.kind === "ok",
+        message,
+        failures: outcome.kind === "ok" ? 0 : 1,
+      };
+    }
+    return checks;
+  }
+
+  private async act(host: Host, action: Action, how: ActOptions): Promise<Outcome> {
+    if (action.kind === "tcp") return probeTcp(host, action, how.timeoutMs);
+    if (action.kind === "http") return probeHttp(action, how.timeoutMs);
+    if (action.kind === "write" && !this.transport(host)?.mayWrite(action.path)) {
+      return { kind: "failed", message: `the path leaves the host's folder: ${action.path}`, output: "" };
+    }
+    const plain = bodyOf(action);
+    const claimed = how.claim === null ? plain : claimBody(how.claim, plain);
+    const body = how.machine === null ? plain : how.claim === null ? leashBody(how.machine, plain) : claimed;
+    return outcomeOf(
+      await this.script(host, { body, timeoutMs: how.timeoutMs, incarnation: how.incarnation }),
+      how.claim,
+    );
+  }
+
+  private transport(host: Host): Transport | null {
+    return this.options.transportOf(host.transport);
+  }
+
+  private script(
+    host: Host,
+    call: { body: string; timeoutMs: number; incarnation: string | null },
+  ): Promise<ScriptResult> {
+    const transport = this.transport(host);
+    if (!transport)
+      return Promise.resolve({
+        kind: "unreachable",
+        exit: null,
+        output: "",
+        message: `no transport ${host.transport}`,
+      });
+    const { incarnation, body } = call;
+    return transport.script(host, hostScript({ incarnation, body }), call.timeoutMs);
+  }
+}
+
+function bodyOf(action: Exclude<Action, { kind: "tcp" | "http" }>): string {
+  switch (action.kind) {
+    case "run":
+      return runBody(action.argv, action.env);
+    case "shell":
+      return shellBody(action.script, action.env);
+    case "write":
+      return writeBody(action.path, action.content, action.mode);
+  }
+}
+
+function outcomeOf({ kind, exit, output, message }: ScriptResult, claim: string | null): Outcome {
+  if (kind === "unreachable" || kind === "timeout") return { kind, message, output };
+  // Nothing was run: to the attempt it is as if the host had not been there.
+  if (kind === "rebuilt") return { kind: "unreachable", message, output };
+  if (exit === 0) return { kind: "ok", output };
+  if (claim !== null && exit === claimedExit)
+    return { kind: "claimed", message: "the step was started before", output };
+  return { kind: "failed", message: message || `exit ${exit}`, output };
+}
+
+/** Reads the lines of `lookBody`. Lines of any other form are passed over: a host's text is data. */
+export function parseLook(output: string): { incarnation: string | null; states: Record<string, StateClaim> } {
+  const states: Record<string, StateClaim> = {};
+  let incarnation: string | null = null;
+  for (const line of output.split("\n")) {
+    const identity = /^incarnation ([A-Za-z0-9-]{8,64})$/.exec(line);
+    const state = /^state ([a-z0-9][a-z0-9._-]{0,62}) ([A-Za-z0-9][A-Za-z0-9_.-]{0,62})(?: (\d{1,15}))?$/.exec(line);
+    if (identity) incarnation = identity[1] ?? null;
+    if (state?.[1] && state[2])
+      states[state[1]] = { state: state[2], revision: state[3] === undefined ? null : Number(state[3]) };
+  }
+  return { incarnation, states };
+}
+
+function firstLine(text: string): string {
+  return text.trim().split("\n")[0] ?? "";
+}

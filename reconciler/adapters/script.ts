@@ -1,0 +1,161 @@
+// The POSIX shell scripts that run on a host, the same over every transport. They come in on standard input of a fixed command,
+// so no data is ever part of a command line; every value in them is quoted by `quote` (A3).
+
+/** A shell word that stands for exactly this text. Source: POSIX.1-2017, Shell Command Language, 2.2.2 Single-Quotes. */
+export function quote(text: string): string {
+  return `'${text.replaceAll("'", `'\\''`)}'`;
+}
+
+/** Exit status of a script whose step was claimed before. Only scripts with a claim use it. */
+export const claimedExit = 113;
+
+/** Last line of standard output: tells the end of the script from the end of the connection. */
+const endMark = "@stateward-exit";
+
+export interface ScriptOptions {
+  /** The host must still have this incarnation; null before it has one. */
+  readonly incarnation: string | null;
+  readonly body: string;
+}
+
+/**
+ * Wraps a body: goes to the host's folder, refuses if the host was rebuilt, runs the body in a subshell, and says how it ended.
+ * `$SW` is the folder of markers, claims and receipts; the transport sets it.
+ */
+export function hostScript({ incarnation, body }: ScriptOptions): string {
+  const fence =
+    incarnation === null
+      ? ""
+      : `[ "$(cat "$SW/incarnation" 2>/dev/null)" = ${quote(incarnation)} ] || { echo '${endMark} rebuilt'; exit 1; }`;
+  return `umask 022
+${groupFunctions}
+${fence}
+(
+${body}
+) </dev/null
+sw_exit=$?
+printf '\\n%s %s\\n' '${endMark}' "$sw_exit"
+exit "$sw_exit"
+`;
+}
+
+/**
+ * Process groups are remembered as `GROUP BOOT START`, so that a number that the system has given to another process since is
+ * never taken for ours. A group whose leader is gone keeps its number reserved (POSIX.1-2017, fork: process IDs).
+ */
+const groupFunctions = `sw_boot() { cat /proc/sys/kernel/random/boot_id 2>/dev/null || echo unknown; }
+sw_start() { cut -d ' ' -f 22 "/proc/$1/stat" 2>/dev/null; }
+sw_group() { printf '%s %s %s\\n' "$SW_GROUP" "$(sw_boot)" "$(sw_start "$SW_GROUP")"; }
+sw_alive() {
+  read -r sw_g sw_b sw_s <"$1" 2>/dev/null || return 1
+  [ "$sw_b" = "$(sw_boot)" ] && kill -0 "-$sw_g" 2>/dev/null || return 1
+  sw_now=$(sw_start "$sw_g")
+  [ -z "$sw_now" ] || [ "$sw_now" = "$sw_s" ]
+}`;
+
+export interface ScriptEnd {
+  /** Null when the end was not heard of: the script did not come to it. */
+  readonly exit: number | null;
+  /** The host has another incarnation than the script was meant for; nothing was run. */
+  readonly rebuilt: boolean;
+  readonly output: string;
+}
+
+/** Splits the end mark from the output. */
+export function readScriptEnd(stdout: string): ScriptEnd {
+  const match = new RegExp(`\\n?${endMark} (\\d+|rebuilt)\\n?$`).exec(stdout);
+  if (!match) return { exit: null, rebuilt: false, output: stdout };
+  const rebuilt = match[1] === "rebuilt";
+  return { exit: rebuilt ? null : Number(match[1]), rebuilt, output: stdout.slice(0, match.index) };
+}
+
+/** Says who the host is and which markers it has: `incarnation ID`, then `state MACHINE STATE REVISION` lines. Makes an identity if there is none. */
+export const lookBody = `mkdir -p "$SW/states" || exit 1
+if [ ! -s "$SW/incarnation" ]; then
+  od -An -N16 -tx1 /dev/urandom | tr -d ' \\n' >"$SW/incarnation.$$" && mv "$SW/incarnation.$$" "$SW/incarnation" || exit 1
+fi
+printf 'incarnation %s\\n' "$(cat "$SW/incarnation")"
+for sw_file in "$SW/states"/*; do
+  [ -f "$sw_file" ] && printf 'state %s %s\\n' "\${sw_file##*/}" "$(cat "$sw_file")"
+done
+true`;
+
+/** Leaves the marker of a state: the file appears whole or not at all. */
+export function markBody(machine: string, state: string, revision: number): string {
+  const file = `"$SW/states/"${quote(machine)}`;
+  const fresh = `"$SW/states/.new-"${quote(machine)}`;
+  return `mkdir -p "$SW/states" && printf '%s %s\\n' ${quote(state)} ${quote(String(revision))} >${fresh} && mv ${fresh} ${file} || exit 1
+sync ${file} 2>/dev/null
+true`;
+}
+
+/** Runs a program with its arguments and environment. */
+export function runBody(argv: readonly string[], env: Readonly<Record<string, string>>): string {
+  const exports = Object.entries(env).map(([name, value]) => `export ${name}=${quote(value)}`);
+  return [...exports, `exec ${argv.map(quote).join(" ")}`].join("\n");
+}
+
+/** Runs a script in a shell of its own. */
+export function shellBody(script: string, env: Readonly<Record<string, string>>): string {
+  return runBody(["sh", "-eu", "-c", script], env);
+}
+
+/** Writes a file if its content or mode differ, and says `changed` or `unchanged`. */
+export function writeBody(path: string, content: string, mode: string): string {
+  const file = quote(path);
+  return `sw_dir=$(dirname -- ${file}) && mkdir -p -- "$sw_dir" || exit 1
+sw_new=$(mktemp "$sw_dir/.stateward.XXXXXX") || exit 1
+printf '%s' ${quote(content)} >"$sw_new" && chmod ${quote(mode)} "$sw_new" || { rm -f "$sw_new"; exit 1; }
+if [ -f ${file} ] && cmp -s "$sw_new" ${file} && [ -n "$(find ${file} -prune -perm ${quote(mode)})" ]; then
+  rm -f "$sw_new"; echo unchanged
+else
+  mv -f -- "$sw_new" ${file} && echo changed
+fi`;
+}
+
+/** Keeps the pid of the running step, so that a reconciler that takes over can end what its predecessor left running. */
+export function leashBody(machine: string, body: string): string {
+  const file = `"$SW/run/"${quote(machine)}`;
+  return `mkdir -p "$SW/run" || exit 1
+if sw_alive ${file}; then
+  kill -TERM "-$sw_g" 2>/dev/null; sleep 1; kill -KILL "-$sw_g" 2>/dev/null
+fi
+sw_group >${file}
+(
+${body}
+)
+sw_code=$?
+rm -f ${file}
+exit "$sw_code"`;
+}
+
+/**
+ * S2 on the host: the claim is a folder, made atomically, so of all who try to start the step exactly one does. Its output and
+ * exit status stay there as a receipt, also when the connection or the reconciler is gone when it ends.
+ */
+export function claimBody(claim: string, body: string): string {
+  const folder = `"$SW/once/"${quote(claim)}`;
+  return `mkdir -p "$SW/once" || exit 1
+mkdir ${folder} 2>/dev/null || { echo 'this step was started before' >&2; exit ${claimedExit}; }
+sw_group >${folder}/group
+trap '' HUP PIPE
+(
+trap - HUP PIPE
+${body}
+) >${folder}/log 2>&1
+sw_code=$?
+printf '%s\\n' "$sw_code" >${folder}/exit.tmp && mv ${folder}/exit.tmp ${folder}/exit
+tail -c 65536 ${folder}/log
+exit "$sw_code"`;
+}
+
+/** Says `ended N`, `running`, `absent` or `unknown` about a claim. */
+export function inquireBody(claim: string): string {
+  const folder = `"$SW/once/"${quote(claim)}`;
+  return `if [ ! -d ${folder} ]; then echo absent
+elif [ -f ${folder}/exit ]; then echo "ended $(cat ${folder}/exit)"
+elif sw_alive ${folder}/group; then echo running
+elif [ -f ${folder}/exit ]; then echo "ended $(cat ${folder}/exit)"
+else echo unknown
+fi`;
+}

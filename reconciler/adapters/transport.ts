@@ -1,0 +1,220 @@
+// How a script reaches a host: on the standard input of a fixed command, over no more than one process of this machine.
+
+import { createHash } from "node:crypto";
+import { constants } from "node:fs";
+import { access, chmod, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { messageOf } from "../model/failure.ts";
+import type { RunProcess } from "../model/ports.ts";
+import type { Host } from "../model/types.ts";
+import { quote, readScriptEnd } from "./script.ts";
+
+/** How a script ended. `exit` is null when its end was not heard of. */
+export interface ScriptResult {
+  readonly kind: "ended" | "timeout" | "unreachable" | "rebuilt";
+  readonly exit: number | null;
+  readonly output: string;
+  readonly message: string;
+}
+
+export interface Transport {
+  /** Runs a script of `script.ts` on the host. Never rejects. */
+  script(host: Host, script: string, timeoutMs: number): Promise<ScriptResult>;
+  /** True for a path that a step may write to. */
+  mayWrite(path: string): boolean;
+}
+
+const rebuiltResult: ScriptResult = {
+  kind: "rebuilt",
+  exit: null,
+  output: "",
+  message: "the host was rebuilt meanwhile",
+};
+
+/** Bytes kept of a step's output. */
+const outputBytesMax = 65_536;
+
+/** Hosts that are a folder of this machine, with real processes on loopback ports. */
+export class LocalTransport implements Transport {
+  private readonly root: string;
+  private readonly runProcess: RunProcess;
+
+  constructor(root: string, runProcess: RunProcess) {
+    this.root = root;
+    this.runProcess = runProcess;
+  }
+
+  folder(name: string): string {
+    return join(this.root, name);
+  }
+
+  async script(host: Host, script: string, timeoutMs: number): Promise<ScriptResult> {
+    const dir = this.folder(host.name);
+    try {
+      if (await isMissing(dir)) await this.build(dir);
+      const env = {
+        PATH: process.env.PATH ?? "/usr/bin:/bin",
+        HOME: dir,
+        LANG: "C.UTF-8",
+        STATEWARD_HOST: host.name,
+        STATEWARD_HOST_DIR: dir,
+      };
+      const input = `SW=${quote(join(dir, ".stateward"))}\nSW_GROUP=$$\n${script}`;
+      const result = await this.runProcess({ argv: ["sh", "-s"], cwd: dir, env, input, timeoutMs, outputBytesMax });
+      const { exit, output, rebuilt } = readScriptEnd(result.stdout);
+      if (rebuilt) return rebuiltResult;
+      const text = `${output}${result.stderr}`;
+      if (result.timedOut)
+        return { kind: "timeout", exit: null, output: text, message: `no end within ${timeoutMs / 1000} s` };
+      return {
+        kind: "ended",
+        exit: exit ?? result.exit,
+        output: text,
+        message: exit === null && result.exit === null ? "killed" : "",
+      };
+    } catch (error) {
+      return { kind: "unreachable", exit: null, output: "", message: messageOf(error) };
+    }
+  }
+
+  mayWrite(path: string): boolean {
+    return !path.startsWith("/") && !path.split("/").includes("..") && !path.startsWith(".stateward");
+  }
+
+  /** A new host has an empty folder, and no process of the one that had its name before. */
+  private async build(dir: string): Promise<void> {
+    await killProcessesOf(dir);
+    await mkdir(dir, { recursive: true });
+  }
+}
+
+async function isMissing(path: string): Promise<boolean> {
+  return access(path, constants.F_OK).then(
+    () => false,
+    () => true,
+  );
+}
+
+/** Kills every process that a local host's steps have left, told by its environment. Returns how many. Needs /proc (Linux). */
+export async function killProcessesOf(dir: string): Promise<number> {
+  const pids = (await readdir("/proc").catch(() => [])).filter((name) => /^\d+$/.test(name));
+  const wanted = `STATEWARD_HOST_DIR=${dir}`;
+  let killed = 0;
+  for (const pid of pids) {
+    const environment = await readFile(`/proc/${pid}/environ`, "utf8").catch(() => "");
+    if (!environment.split("\0").includes(wanted)) continue;
+    try {
+      process.kill(Number(pid), "SIGKILL");
+      killed++;
+    } catch {
+      // It ended by itself.
+    }
+  }
+  return killed;
+}
+
+export interface SshOptions {
+  readonly runProcess: RunProcess;
+  /** Folder for known_hosts files. */
+  readonly dir: string;
+  readonly user: string | null;
+  readonly identity: string | null;
+}
+
+/**
+ * On the host: reads the limit from the first line, then has the rest run under `timeout`, since ending ssh here ends nothing there.
+ * `timeout` leads a process group of its own, and ends all of it.
+ */
+const remoteCommand = `if [ "$(id -u)" = 0 ]; then SW=/var/lib/stateward; else SW=$HOME/.stateward; fi; export SW; command -v timeout >/dev/null || { echo 'the host has no timeout program (coreutils or busybox)' >&2; exit 127; }; IFS= read -r sw_limit; exec timeout -k 5 "$sw_limit" sh -s`;
+
+/** Hosts reached by the system's OpenSSH client: batch mode, the host's key checked, one shared connection a host. */
+export class SshTransport implements Transport {
+  private readonly options: SshOptions;
+
+  constructor(options: SshOptions) {
+    this.options = options;
+  }
+
+  async script(host: Host, script: string, timeoutMs: number): Promise<ScriptResult> {
+    try {
+      const argv = await this.command(host);
+      const input = `${Math.max(1, Math.ceil(timeoutMs / 1000))}\nSW_GROUP=$PPID\n${script}`;
+      // The host ends the script at its time; ten seconds more are for the connection.
+      const result = await this.options.runProcess({ argv, input, timeoutMs: timeoutMs + 10_000, outputBytesMax });
+      const { exit, output, rebuilt } = readScriptEnd(result.stdout);
+      if (rebuilt) return rebuiltResult;
+      if (exit !== null) return { kind: "ended", exit, output: `${output}${result.stderr}`, message: "" };
+      if (result.exit === 124 || result.exit === 137)
+        return {
+          kind: "timeout",
+          exit: null,
+          output: `${output}${result.stderr}`,
+          message: `no end within ${timeoutMs / 1000} s`,
+        };
+      const line = result.stderr.trim().split("\n").at(-1) ?? "";
+      return { kind: "unreachable", exit: null, output: "", message: `ssh: ${line || "the connection ended early"}` };
+    } catch (error) {
+      return { kind: "unreachable", exit: null, output: "", message: messageOf(error) };
+    }
+  }
+
+  mayWrite(path: string): boolean {
+    return !path.split("/").includes("..");
+  }
+
+  /** Ends the shared connections. */
+  async close(): Promise<void> {
+    const folder = this.controlDir();
+    for (const name of await readdir(folder).catch(() => [])) {
+      await this.options
+        .runProcess({
+          argv: ["ssh", "-O", "exit", "-o", `ControlPath=${join(folder, name)}`, "--", "none"],
+          timeoutMs: 5000,
+          outputBytesMax: 1000,
+        })
+        .catch(() => {});
+    }
+  }
+
+  private async command(host: Host): Promise<[string, ...string[]]> {
+    const known = await this.knownHosts(host);
+    await mkdir(this.controlDir(), { recursive: true, mode: 0o700 });
+    const user = host.ssh.user ?? this.options.user;
+    const options = {
+      BatchMode: "yes",
+      StrictHostKeyChecking: "yes",
+      UserKnownHostsFile: known,
+      GlobalKnownHostsFile: "/dev/null",
+      HostKeyAlias: host.name,
+      UpdateHostKeys: "no",
+      ConnectTimeout: "10",
+      ServerAliveInterval: "5",
+      ServerAliveCountMax: "3",
+      ControlMaster: "auto",
+      ControlPersist: "60",
+      ControlPath: join(this.controlDir(), "%C"),
+      Port: String(host.ssh.port),
+      ...(user === null ? {} : { User: user }),
+      ...(this.options.identity === null ? {} : { IdentityFile: this.options.identity, IdentitiesOnly: "yes" }),
+    };
+    const flags = Object.entries(options).flatMap(([name, value]) => ["-o", `${name}=${value}`]);
+    return ["ssh", "-T", ...flags, "--", host.address ?? host.name, remoteCommand];
+  }
+
+  /** The key in the host's own file wins; without one, the person's list beside it is asked. */
+  private async knownHosts(host: Host): Promise<string> {
+    await mkdir(this.options.dir, { recursive: true });
+    if (host.ssh.hostKey === null) return join(this.options.dir, "known_hosts");
+    const file = join(this.options.dir, `${host.name}.known_hosts`);
+    await writeFile(file, `${host.name} ${host.ssh.hostKey}\n`);
+    await chmod(file, 0o600);
+    return file;
+  }
+
+  /** Control sockets have short paths: about 100 bytes are allowed. */
+  private controlDir(): string {
+    const hash = createHash("sha256").update(this.options.dir).digest("hex").slice(0, 8);
+    return join(tmpdir(), `stateward-${process.getuid?.() ?? 0}-${hash}`);
+  }
+}

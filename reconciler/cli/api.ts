@@ -1,0 +1,54 @@
+// The running reconciler, asked over HTTP by the other commands.
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { Failure } from "../model/failure.ts";
+import { issueToken, loadTokenKey } from "../server/tokens.ts";
+import { tokenKeyFile, type Workspace } from "./workspace.ts";
+
+export interface Api {
+  get<T>(path: string): Promise<T>;
+  post(path: string, body: object): Promise<void>;
+}
+
+/** The reconciler of this data folder, or null when none answers. */
+export async function findApi(workspace: Workspace): Promise<Api | null> {
+  const text = await readFile(join(workspace.data, "run.json"), "utf8").catch(() => null);
+  if (text === null) return null;
+  const { url } = JSON.parse(text) as { url: string };
+  const token = issueToken(await loadTokenKey(tokenKeyFile(workspace)), { kind: "operator" });
+  const headers = { authorization: `Bearer ${token}` };
+  const call = async (path: string, init: RequestInit): Promise<Response> =>
+    fetch(new URL(path, url), {
+      ...init,
+      headers: { ...headers, "content-type": "application/json" },
+      signal: AbortSignal.timeout(10_000),
+    });
+  const alive = await call("/healthz", {}).then(
+    ({ ok }) => ok,
+    () => false,
+  );
+  if (!alive) return null;
+  return {
+    get: async <T>(path: string) => (await call(path, {})).json() as Promise<T>,
+    post: async (path, body) => {
+      const response = await call(path, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify(body),
+      });
+      if (response.ok) return;
+      const { detail, title, hint } = (await response.json()) as { detail: string; title: string; hint?: string };
+      throw new Failure("invalid", detail, { reason: title, ...(hint ? { hint } : {}) });
+    },
+  };
+}
+
+/** The running reconciler, or a Failure that says how to start it. */
+export async function needApi(workspace: Workspace): Promise<Api> {
+  const api = await findApi(workspace);
+  if (api) return api;
+  throw new Failure("transient", "no reconciler runs on this folder", {
+    reason: "NotRunning",
+    hint: "start it with: stateward run",
+  });
+}

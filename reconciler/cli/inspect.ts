@@ -1,0 +1,246 @@
+// Commands that look and change nothing: check, plan, status, history.
+
+import { viewOf } from "../engine/fleet.ts";
+import { Failure } from "../model/failure.ts";
+import type { DesiredCommit, Health, SubjectView } from "../model/ports.ts";
+import { formatProblem, hasErrors, type Problem } from "../model/problem.ts";
+import type { SubjectRecord } from "../model/record.ts";
+import { type Forecast, forecast, recordedWorld } from "../plan/forecast.ts";
+import { subjectNames, subjectOf } from "../plan/world.ts";
+import { readHistory } from "../record/history.ts";
+import { DesiredMirror } from "../record/mirror.ts";
+import { readStateFolder } from "../record/origin.ts";
+import { readRecord } from "../record/store.ts";
+import { findApi } from "./api.ts";
+import { paint, print, printJson, table } from "./output.ts";
+import { createLoader, type GlobalOptions, openRecordMirror, openWorkspace, type Workspace } from "./workspace.ts";
+
+/** stateward check: the files of the folder. Exit status 1 with problems of severity error. */
+export async function check(options: GlobalOptions): Promise<number> {
+  const { folder } = openWorkspace(options);
+  const files = await readStateFolder(folder);
+  const { problems, repository } = createLoader().load(files);
+  const bad = hasErrors(problems);
+  if (options.json) printJson({ ok: !bad, problems });
+  else {
+    for (const problem of problems) print(paintProblem(problem));
+    const { hosts, groups, machines } = repository;
+    print(
+      `${files.length} files, ${machines.size} machines, ${hosts.size} hosts, ${groups.size} groups: ${bad ? `${problems.length} problems` : "no errors"}`,
+    );
+  }
+  return bad ? 1 : 0;
+}
+
+function paintProblem(problem: Problem): string {
+  return paint(problem.severity === "error" ? "red" : "yellow", formatProblem(problem));
+}
+
+/** What a folder says against what the remote's record holds. */
+async function folderAgainstRecord(
+  workspace: Workspace,
+): Promise<{ desired: DesiredCommit; records: Map<string, SubjectRecord> }> {
+  const loaded = createLoader().load(await readStateFolder(workspace.folder));
+  if (hasErrors(loaded.problems)) {
+    for (const problem of loaded.problems) process.stderr.write(`${formatProblem(problem)}\n`);
+    throw new Failure("invalid", `the folder has ${loaded.problems.length} problems`, {
+      reason: "Problems",
+      hint: "mend them; stateward check shows them again",
+    });
+  }
+  return { desired: { commit: "0".repeat(40), loaded }, records: await recordsOf(workspace) };
+}
+
+/** The record on the remote; none where nothing was ever recorded. */
+async function recordsOf(workspace: Workspace): Promise<Map<string, SubjectRecord>> {
+  try {
+    const { git, observed } = await openRecordMirror(workspace);
+    return (await readRecord(git, observed)).subjects;
+  } catch (error) {
+    if (error instanceof Failure && error.reason === "NoRepository") return new Map();
+    throw error;
+  }
+}
+
+export interface PlanOptions extends GlobalOptions {
+  readonly exitCode?: boolean;
+}
+
+/** stateward plan: what would happen to which host, along which path, waiting for what. Exit status 3 with changes and `--exit-code`. */
+export async function plan(options: PlanOptions, names: readonly string[]): Promise<number> {
+  const { desired, records } = await folderAgainstRecord(openWorkspace(options));
+  const world = recordedWorld({ now: Date.now(), desired, records });
+  for (const name of names) if (!subjectOf(world, name)) throw unknown(name);
+  const forecasts = forecast(world, names.length > 0 ? names : undefined);
+  const moving = forecasts.filter(({ verdict }) => verdict !== "in-target" && verdict !== "free");
+  if (options.json) printJson({ changes: moving.length, machines: forecasts });
+  else printPlan(forecasts);
+  return options.exitCode && moving.length > 0 ? 3 : 0;
+}
+
+function printPlan(forecasts: readonly Forecast[]): void {
+  for (const item of forecasts) {
+    if (item.verdict === "in-target" || item.verdict === "free") continue;
+    print(
+      `${paint("bold", item.subject)}  ${item.machine}: ${item.state} -> ${item.target ?? "(no target)"}  ${verdictText(item)}`,
+    );
+    for (const step of item.path) {
+      const count = step.steps.length === 1 ? "1 step" : `${step.steps.length} steps`;
+      const once = step.once.length > 0 ? `, never repeated: ${step.once.join("; ")}` : "";
+      print(`    ${step.from} -> ${step.to}  ${count}${once}`);
+      if (step.guard !== null)
+        print(paint("dim", `        ${step.holds ? "allowed now by" : "waits for"}: ${step.guard}`));
+    }
+  }
+  const count = (...verdicts: Forecast["verdict"][]): number =>
+    forecasts.filter(({ verdict }) => verdicts.includes(verdict)).length;
+  print(
+    `${forecasts.length} machines on hosts and groups: ${count("in-target", "free")} in place, ${count("move")} to move, ${count("wait")} waiting, ${count("stalled")} stalled`,
+  );
+}
+
+function verdictText({ verdict, reason, message }: Forecast): string {
+  if (verdict === "move") return paint("green", "would move");
+  return paint(verdict === "stalled" ? "red" : "yellow", `${reason}: ${message}`);
+}
+
+interface Snapshot {
+  readonly live: boolean;
+  readonly health: Health;
+  readonly subjects: readonly SubjectView[];
+}
+
+/** stateward status: from the running reconciler, or from the repository alone when none runs. */
+export async function status(options: GlobalOptions, name: string | null): Promise<number> {
+  const workspace = openWorkspace(options);
+  const snapshot = (await liveSnapshot(workspace)) ?? (await repositorySnapshot(workspace));
+  const subjects = name === null ? snapshot.subjects : snapshot.subjects.filter((subject) => subject.name === name);
+  if (name !== null && subjects.length === 0) throw unknown(name);
+  if (options.json) printJson({ ...snapshot, subjects });
+  else printStatus(snapshot, subjects, name !== null);
+  return snapshot.health.problems.length > 0 ? 1 : 0;
+}
+
+async function liveSnapshot(workspace: Workspace): Promise<Snapshot | null> {
+  const api = await findApi(workspace);
+  if (!api) return null;
+  const [health, { hosts }, { groups }] = await Promise.all([
+    api.get<Health>("/readyz"),
+    api.get<{ hosts: SubjectView[] }>("/v1/hosts"),
+    api.get<{ groups: SubjectView[] }>("/v1/groups"),
+  ]);
+  return { live: true, health, subjects: [...hosts, ...groups] };
+}
+
+async function repositorySnapshot(workspace: Workspace): Promise<Snapshot> {
+  const { git, observed } = await openRecordMirror(workspace);
+  const { subjects: records } = await readRecord(git, observed);
+  const poll = await new DesiredMirror(git, workspace.remote, createLoader()).poll();
+  if (poll.kind !== "changed")
+    throw new Failure("transient", "message" in poll ? poll.message : "main cannot be read", {
+      reason: "NoMain",
+      hint: "check the remote",
+    });
+  const { loaded, commit } = poll.desired;
+  const world = recordedWorld({ now: Date.now(), desired: poll.desired, records });
+  const subjects = subjectNames(world).flatMap((name) => {
+    const subject = subjectOf(world, name);
+    return subject ? [{ ...viewOf(world, subject), reachable: null }] : [];
+  });
+  const inTarget = subjects.filter(({ machines }) =>
+    machines.every(({ state, target }) => target === null || target === state),
+  ).length;
+  const problems = loaded.problems.filter(({ severity }) => severity === "error");
+  return {
+    live: false,
+    health: {
+      ready: false,
+      commit,
+      message: "no reconciler runs on this folder",
+      problems,
+      inTarget,
+      subjects: subjects.length,
+    },
+    subjects,
+  };
+}
+
+function printStatus({ live, health }: Snapshot, subjects: readonly SubjectView[], detailed: boolean): void {
+  const source = live ? "reconciler running" : paint("yellow", "no reconciler runs on this folder: this is the record");
+  print(`main ${health.commit?.slice(0, 8) ?? "none"}  ${health.inTarget}/${health.subjects} in target  ${source}`);
+  if (live && health.message !== "") print(paint("red", health.message));
+  for (const problem of health.problems) print(`  ${paintProblem(problem)}`);
+  const rows = subjects.flatMap((subject) => subject.machines.map((machine) => statusRow(subject, machine)));
+  if (rows.length > 0)
+    print(table([["NAME", "REGION", "MACHINE", "STATE", "TARGET", "READY", "SINCE", "MESSAGE"], ...rows]));
+  if (!detailed) return;
+  for (const { name, incarnation, address, owner, held } of subjects) {
+    print(
+      `\n${name}: incarnation ${incarnation ?? "not seen yet"}, address ${address ?? "none"}, owner ${owner ?? "none"}${held === null ? "" : `, held by ${held}`}`,
+    );
+  }
+}
+
+function statusRow(subject: SubjectView, machine: SubjectView["machines"][number]): string[] {
+  const ready = machine.conditions.find(({ type }) => type === "Ready");
+  const word =
+    ready?.status === "True"
+      ? paint("green", "yes")
+      : ready?.status === "False"
+        ? paint("yellow", ready.reason)
+        : paint("red", ready?.reason ?? "unknown");
+  const message = (ready?.message ?? "").replaceAll("\n", " ").slice(0, 160);
+  return [
+    subject.name,
+    subject.region ?? "-",
+    machine.machine,
+    machine.state,
+    machine.target ?? "-",
+    word,
+    machine.since.slice(0, 19).replace("T", " "),
+    message,
+  ];
+}
+
+export interface HistoryOptions extends GlobalOptions {
+  readonly limit: string;
+  readonly all?: boolean;
+}
+
+/** stateward history HOST: what became of it, newest first, from the branch `observed` alone. */
+export async function history(options: HistoryOptions, name: string): Promise<number> {
+  const limit = Number(options.limit);
+  if (!Number.isInteger(limit) || limit < 1)
+    throw new Failure("invalid", `not a number of commits: ${options.limit}`, { reason: "BadLimit" });
+  const { git, observed } = await openRecordMirror(openWorkspace(options));
+  if (observed === null)
+    throw new Failure("invalid", "nothing was recorded yet", {
+      reason: "NoRecord",
+      hint: "start the reconciler: stateward run",
+    });
+  const entries = await readHistory(git.dir, observed, { name, limit });
+  if (entries.length === 0) throw unknown(name);
+  const shown = options.all ? entries : entries.filter(({ lines }) => lines.length > 0);
+  if (options.json) printJson(shown);
+  else
+    print(
+      table(
+        shown.flatMap(({ at, commit, lines, desired }) =>
+          (lines.length > 0 ? lines : ["(noted)"]).map((line) => [
+            at.slice(0, 19).replace("T", " "),
+            commit.slice(0, 8),
+            line,
+            paint("dim", `main ${desired.slice(0, 8)}`),
+          ]),
+        ),
+      ),
+    );
+  return 0;
+}
+
+export function unknown(name: string): Failure {
+  return new Failure("invalid", `no host or group is called ${name}`, {
+    reason: "UnknownSubject",
+    hint: "stateward status lists them",
+  });
+}

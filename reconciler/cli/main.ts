@@ -1,0 +1,146 @@
+#!/usr/bin/env node
+// The command line. Exit status: 0 done, 1 failed, 2 wrong usage, 3 plan has changes (with --exit-code).
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { Failure, messageOf } from "../model/failure.ts";
+import { redact } from "../model/redact.ts";
+import { importCommand, outage, replay, token, verdict } from "./act.ts";
+import { graph } from "./graph.ts";
+import { init } from "./init.ts";
+import { check, history, plan, status } from "./inspect.ts";
+import { paint } from "./output.ts";
+import { run } from "./run.ts";
+import { version } from "./wire.ts";
+
+const program = new Command("stateward")
+  .description(
+    "GitOps for hosts: target states in Git become real, what is observed becomes commits, and a lost host is replayed.",
+  )
+  .version(version)
+  .option("--folder <dir>", "folder of the state repository", ".")
+  .option("--data <dir>", "the reconciler's own data (default: .stateward in the folder)")
+  .option(
+    "--repository <url>",
+    "Git remote of the state repository (default: a bare one inside the data folder, made from the folder's files)",
+  )
+  .option("--json", "machine-readable output")
+  .showSuggestionAfterError()
+  .configureHelp({ showGlobalOptions: true })
+  .exitOverride();
+
+let exit = 0;
+
+/** Adds a command with examples; what its action resolves to is the exit status. */
+function add(spec: string, description: string, examples: readonly string[]): Command {
+  const shown = examples.map((example) => `  $ stateward ${example}`).join("\n");
+  return program.command(spec).description(description).addHelpText("after", `\nExamples:\n${shown}`);
+}
+
+// Options of a command and those of the program together, typed by whoever takes them.
+// oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- commander's own signature: the caller knows the shape
+const all = <T extends object>(command: Command): T => command.optsWithGlobals<T>();
+const done = async (status: Promise<number>): Promise<void> => {
+  exit = await status;
+};
+const seconds = (text: string): string => {
+  if (!/^\d{1,6}$/.test(text)) throw new InvalidArgumentError("not a number of seconds");
+  return text;
+};
+
+add("init", "make a new state repository with one machine and one host", ["init", "init --folder /srv/fleet"])
+  .option("--dry-run", "say what would be written")
+  .action((_options, command: Command) => done(init(all(command))));
+
+add("check", "check the files of the folder", ["check", "check --json"]).action((_options, command: Command) =>
+  done(check(all(command))),
+);
+
+add("plan [names...]", "what would happen to which host, along which path, waiting for what", [
+  "plan",
+  "plan git-1",
+  "plan --exit-code",
+])
+  .option("--exit-code", "exit with 3 when something would change")
+  .action((names: string[], _options, command: Command) => done(plan(all(command), names)));
+
+add("run", "run the reconciler", ["run", "run --once", "run --repository ssh://git@example.org/fleet.git"])
+  .option("--once", "end when the fleet is at rest: 0 if all is in target, 1 with the reasons if not")
+  .option("--timeout <seconds>", "end --once with 1 after this time", seconds, "600")
+  .option("--listen <address:port>", "address of the HTTP interface (default: http.listen of stateward.yaml)")
+  .action((_options, command: Command) => done(run(all(command))));
+
+add("status [name]", "states, targets and what each host waits for", [
+  "status",
+  "status git-2",
+  "status --json",
+]).action((name: string | undefined, _options, command: Command) => done(status(all(command), name ?? null)));
+
+add("history <host>", "what became of a host, newest first, from the branch observed", [
+  "history git-1",
+  "history git-1 --limit 5",
+  "history git-1 --all",
+])
+  .option("--limit <n>", "at most so many commits", "1000")
+  .option("--all", "also commits that only note an attempt or a condition")
+  .action((name: string, _options, command: Command) => done(history(all(command), name)));
+
+add("replay <host>", "replay what was applied to a host, from its initial states", [
+  "replay git-1 --dry-run",
+  "replay git-1",
+])
+  .option("--dry-run", "only say along which path")
+  .action((name: string, _options, command: Command) => done(replay(all(command), name)));
+
+for (const [word, meaning] of [
+  ["retry", "run again what is stalled, also a step that must not repeat"],
+  ["skip", "go on without the step that is stalled"],
+] as const) {
+  add(`${word} <host>`, `a person's word: ${meaning}`, [`${word} git-1`, `${word} git-1 --machine git-server`])
+    .option("--machine <name>", "the machine that is meant (default: the one that is stalled)")
+    .action((name: string, _options, command: Command) => done(verdict(all(command), word, name)));
+}
+
+add("graph <machine>", "draw a machine", ["graph git-server", "graph git-server --format svg --output git-server.svg"])
+  .addOption(new Option("--format <format>", "what to draw").choices(["mermaid", "svg"]).default("mermaid"))
+  .option("--output <file>", "write to a file")
+  .action((name: string, _options, command: Command) => done(graph(all(command), name)));
+
+add("token [host]", "issue the bearer token of a host or group", ["token git-1 > token", "token --operator"])
+  .option("--operator", "a token that may do everything")
+  .action((name: string | undefined, _options, command: Command) => done(token(all(command), name ?? null)));
+
+add("import <format> <file>", "turn another tool's state machine into ours", [
+  "import stateservice states.yaml",
+  "import stateservice states.yaml --offset +01:00 --dry-run",
+])
+  .option("--name <name>", "name of the machine (default: that of the file)")
+  .option("--offset <offset>", "zone of the times in the file: Z, or such as +01:00", "Z")
+  .option("--dry-run", "print instead of writing")
+  .action((format: string, file: string, _options, command: Command) =>
+    done(importCommand(all(command), format, file)),
+  );
+
+add("outage", "destroy the local hosts of a region, as the loss of a data centre would", [
+  "outage --region east",
+  "outage --region east --yes",
+])
+  .requiredOption("--region <name>", "region that is lost")
+  .option("--yes", "do it")
+  .action((_options, command: Command) => done(outage(all(command))));
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  exit = explain(error);
+}
+process.exitCode = exit;
+
+function explain(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  process.stderr.write(`${paint("red", "stateward:")} ${redact(messageOf(error))}\n`);
+  if (error instanceof Failure) {
+    if (error.hint !== null) process.stderr.write(`  ${error.hint}\n`);
+    return error.reason === "Usage" ? 2 : 1;
+  }
+  if (process.env.STATEWARD_DEBUG && error instanceof Error) process.stderr.write(`${error.stack ?? ""}\n`);
+  return 1;
+}

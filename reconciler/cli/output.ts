@@ -1,0 +1,78 @@
+// What people see: colours only on a terminal, one line a fact, a bar for the fleet.
+import { stripVTControlCharacters } from "node:util";
+import { formatDuration } from "../model/duration.ts";
+import type { EngineEvent } from "../model/ports.ts";
+
+const useColour = process.stdout.isTTY && process.env.NO_COLOR === undefined;
+const codes = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33, blue: 34 } as const;
+
+export function paint(colour: keyof typeof codes, text: string): string {
+  return useColour ? `\u001b[${codes[colour]}m${text}\u001b[0m` : text;
+}
+
+export function print(line = ""): void {
+  process.stdout.write(`${line}\n`);
+}
+
+export function printJson(value: unknown): void {
+  print(JSON.stringify(value, null, 2));
+}
+
+/** Rows as aligned columns; colours are counted as nothing. */
+export function table(rows: readonly (readonly string[])[]): string {
+  const plain = (text: string): number => stripVTControlCharacters(text).length;
+  const widths: number[] = [];
+  for (const row of rows)
+    for (const [index, cell] of row.entries()) widths[index] = Math.max(widths[index] ?? 0, plain(cell));
+  const line = (row: readonly string[]): string =>
+    row
+      .map((cell, index) => cell + " ".repeat((widths[index] ?? 0) - plain(cell)))
+      .join("  ")
+      .trimEnd();
+  return rows.map(line).join("\n");
+}
+
+/** `[######----] 3/5 hosts in target`. */
+export function bar(done: number, total: number): string {
+  const width = 20;
+  const filled = total === 0 ? width : Math.floor((done / total) * width);
+  return `[${"#".repeat(filled)}${"-".repeat(width - filled)}] ${done}/${total}`;
+}
+
+/** A line for an event, or null for those that people need not see. */
+export function eventLine(event: EngineEvent): string | null {
+  switch (event.kind) {
+    case "desired":
+      return `main ${event.commit.slice(0, 8)} in force: ${event.hosts} hosts, ${event.machines} machines`;
+    case "refused":
+      return paint(
+        "red",
+        `commit ${event.commit.slice(0, 8)} has ${event.problems} problems: the last good one stays in force (stateward status shows them)`,
+      );
+    case "rebuilt":
+      return paint(
+        "yellow",
+        `${event.subject}  rebuilt (incarnation ${event.incarnation.slice(0, 8)}): what was applied is replayed`,
+      );
+    case "observed":
+      return `${paint("bold", event.subject)}  ${event.machine}: ${event.from} -> ${event.to}  ${paint("dim", why(event.why))}`;
+    case "started":
+      return null;
+    case "entered":
+      return `${paint("bold", event.subject)}  ${event.machine}: ${event.from} -> ${paint("green", event.to)}  ${paint("dim", `${formatDuration(event.ms)}${event.reason === "target" ? "" : `, ${event.reason}`}`)}`;
+    case "step-failed":
+      return paint("red", `${event.subject}  ${event.machine}: step failed: ${event.step}: ${event.message}`);
+    case "condition":
+      return paint("yellow", `${event.subject}  ${event.machine}: ${event.reason}: ${event.message}`);
+    case "settled":
+      return paint("green", `all ${event.total} are in their target states`);
+    case "unreachable-remote":
+      return paint("yellow", `the desired branch cannot be followed: ${event.message}`);
+    case "fatal":
+      return paint("red", `stopped: ${event.message}`);
+  }
+}
+
+function why(text: string): string {
+  return /\((.*)\)/s.exec(text)?.[1] ?? text;
+}

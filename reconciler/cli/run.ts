@@ -1,0 +1,164 @@
+// stateward run: the reconciler, with an embedded default for everything.
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { pino } from "pino";
+import { runProcess } from "../adapters/process.ts";
+import type { EngineEvent } from "../model/ports.ts";
+import { formatProblem } from "../model/problem.ts";
+import type { MachineRecord } from "../model/record.ts";
+import { readyOf } from "../plan/conditions.ts";
+import { syncOrigin } from "../record/origin.ts";
+import { takeLock } from "./lock.ts";
+import { bar, eventLine, paint, print } from "./output.ts";
+import { type Reconciler, startReconciler, version } from "./wire.ts";
+import { type GlobalOptions, openWorkspace, type Workspace } from "./workspace.ts";
+
+export interface RunOptions extends GlobalOptions {
+  readonly once?: boolean;
+  readonly listen?: string;
+  /** Seconds after which `--once` gives up. */
+  readonly timeout?: string;
+}
+
+/** Runs until a signal, or with `--once` until the fleet is at rest. Resolves to the exit status. */
+export async function run(options: RunOptions): Promise<number> {
+  const workspace = openWorkspace(options);
+  const unlock = await takeLock(join(workspace.data, "lock"));
+  try {
+    if (workspace.embedded) await prepareOrigin(workspace);
+    const report = createReporter(workspace, options);
+    const reconciler = await startReconciler({
+      workspace,
+      events: report.event,
+      notice: report.notice,
+      ...(options.listen ? { listen: options.listen } : {}),
+    });
+    report.started(reconciler);
+    await writeFile(join(workspace.data, "run.json"), `${JSON.stringify({ url: reconciler.url, pid: process.pid })}\n`);
+    return await untilEnd(reconciler, options, report);
+  } finally {
+    await unlock();
+  }
+}
+
+async function prepareOrigin(workspace: Workspace): Promise<void> {
+  const state = await syncOrigin(workspace.remote, workspace.folder, runProcess);
+  if (state.kind === "committed") print(`the folder's changed files are commit ${state.commit.slice(0, 8)} of main`);
+  if (state.kind === "diverged") {
+    print(
+      paint(
+        "yellow",
+        `the folder's files differ from main, which was pushed to meanwhile: main ${state.commit.slice(0, 8)} is in force`,
+      ),
+    );
+    print(`  to bring the folder's files in: git clone ${workspace.remote}, copy them there, commit, push`);
+  }
+}
+
+interface Reporter {
+  readonly event: (event: EngineEvent) => void;
+  readonly notice: (message: string) => void;
+  readonly started: (reconciler: Reconciler) => void;
+}
+
+/** People read lines on standard output; programs read JSON lines there (`--json`), and always in `stateward.log`. */
+function createReporter(workspace: Workspace, options: RunOptions): Reporter {
+  const destination = pino.destination({
+    dest: options.json ? 1 : join(workspace.data, "stateward.log"),
+    sync: true,
+    mkdir: true,
+  });
+  const log = pino({ base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination);
+  let reconciler: Reconciler | null = null;
+  const say = (text: string): void => {
+    if (options.json) return;
+    const progress = reconciler?.engine.progress();
+    const fleet = progress && progress.total > 0 ? `  ${paint("dim", bar(progress.ready, progress.total))}` : "";
+    print(`${paint("dim", new Date().toISOString().slice(11, 19))} ${text}${fleet}`);
+  };
+  return {
+    event: (event) => {
+      const { kind, ...fields } = event;
+      log[kind === "fatal" ? "fatal" : kind === "step-failed" || kind === "refused" ? "warn" : "info"](fields, kind);
+      const line = eventLine(event);
+      if (line !== null) say(line);
+    },
+    notice: (message) => {
+      log.warn({ message }, "notice");
+      say(paint("yellow", message));
+    },
+    started: (started) => {
+      reconciler = started;
+      log.info({ url: started.url, remote: workspace.embedded ? "embedded" : "named", version }, "started");
+      say(`stateward ${version} serves ${started.url}, log in ${join(workspace.data, "stateward.log")}`);
+    },
+  };
+}
+
+/** How often `--once` looks whether the fleet is at rest. */
+const onceEveryMs = 200;
+/** At rest for this many looks in a row means that nothing will move any more. */
+const quietLooks = 10;
+
+async function untilEnd(reconciler: Reconciler, options: RunOptions, report: Reporter): Promise<number> {
+  const signal = new Promise<number>((resolve) => {
+    for (const name of ["SIGTERM", "SIGINT"] as const) {
+      process.once(name, () => {
+        report.notice(`${name}: waiting for running steps, then recording them`);
+        resolve(0);
+      });
+    }
+  });
+  const status = await Promise.race([signal, watch(reconciler, options)]);
+  try {
+    await reconciler.stop();
+  } catch (error) {
+    if (reconciler.engine.state().fatal === null) throw error;
+  }
+  return status;
+}
+
+/** Resolves when the reconciler cannot go on, or when `--once` has its answer. */
+function watch(reconciler: Reconciler, options: RunOptions): Promise<number> {
+  const deadline = performance.now() + Number(options.timeout ?? 600) * 1000;
+  let quiet = 0;
+  return new Promise((resolve) => {
+    const timer = setInterval(() => {
+      const { ready, total, quiet: isQuiet } = reconciler.engine.progress();
+      const { fatal, trouble } = reconciler.engine.state();
+      quiet = isQuiet ? quiet + 1 : 0;
+      const first = trouble !== null && reconciler.engine.world() === null;
+      if (fatal !== null) finish(1);
+      else if (!options.once) return;
+      else if (total > 0 && ready === total && trouble === null) finish(0);
+      else if (first || quiet >= quietLooks || performance.now() > deadline) {
+        explain(reconciler);
+        finish(1);
+      }
+    }, onceEveryMs);
+    const finish = (status: number): void => {
+      clearInterval(timer);
+      resolve(status);
+    };
+  });
+}
+
+/** Why not all hosts are in their target states: to standard error, one reason a line. */
+function explain(reconciler: Reconciler): void {
+  const { trouble } = reconciler.engine.state();
+  if (trouble)
+    process.stderr.write(
+      `${trouble.message}\n${trouble.problems.map((problem) => `  ${formatProblem(problem)}\n`).join("")}`,
+    );
+  const world = reconciler.engine.world();
+  for (const view of reconciler.fleet.subjects()) {
+    for (const { machine, state, target } of view.machines) {
+      const entry: MachineRecord | undefined = world?.records.get(view.name)?.machines[machine];
+      const ready = readyOf(entry);
+      if (ready?.status === "True") continue;
+      process.stderr.write(
+        `${view.name} ${machine}: ${state}, target ${target ?? "none"}: ${ready?.reason ?? "NoReport"}: ${ready?.message ?? "nothing was heard of the host"}\n`,
+      );
+    }
+  }
+}

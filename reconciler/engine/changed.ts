@@ -1,0 +1,29 @@
+// Which subjects a newly accepted commit concerns. Files that did not change keep their parsed values, so identity tells.
+import type { DesiredCommit } from "../model/ports.ts";
+import type { Repository, Subject } from "../model/types.ts";
+
+/** Names of the subjects in `names` that `after` says something new about; all of them when settings or groups changed. */
+export function changedSubjects(
+  before: DesiredCommit | null,
+  after: DesiredCommit,
+  names: readonly string[],
+): string[] {
+  if (before === null) return [...names];
+  const [old, next] = [before.loaded.repository, after.loaded.repository];
+  if (JSON.stringify(old.settings) !== JSON.stringify(next.settings) || groupsText(old) !== groupsText(next))
+    return [...names];
+  return names.filter((name) => {
+    const [was, is] = [subjectIn(old, name), subjectIn(next, name)];
+    if (was === undefined || is === undefined) return true;
+    if (was !== is && next.hosts.has(name)) return true;
+    return [...is.machines.keys()].some((machine) => old.machines.get(machine) !== next.machines.get(machine));
+  });
+}
+
+function subjectIn(repository: Repository, name: string): Subject | undefined {
+  return repository.hosts.get(name) ?? repository.groups.get(name);
+}
+
+function groupsText(repository: Repository): string {
+  return JSON.stringify([...repository.groups.values()].map((group) => [group, [...group.machines]]));
+}

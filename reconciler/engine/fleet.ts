@@ -1,0 +1,223 @@
+// The fleet as the HTTP interface and the command line see it: views of the world, and requests that change it.
+
+import { isoTime } from "../model/duration.ts";
+import { Failure } from "../model/failure.ts";
+import { findTransition } from "../model/graph.ts";
+import type { AgentReport, Clock, FleetReader, FleetWriter, Health, SubjectView } from "../model/ports.ts";
+import type { SubjectRecord } from "../model/record.ts";
+import { emptyRecord } from "../model/record.ts";
+import type { Machine } from "../model/types.ts";
+import { decideSubject } from "../plan/decide.ts";
+import { replayAgain } from "../plan/observe.ts";
+import { type AnySubject, subjectNames, subjectOf, type World } from "../plan/world.ts";
+import type { Engine } from "./loop.ts";
+import { admitReport, applyVerdict, countUpdate } from "./requests.ts";
+
+export class Fleet implements FleetReader, FleetWriter {
+  private readonly engine: Engine;
+  private readonly clock: Clock;
+  /** Sequences seen since the start: heartbeats raise them without being recorded. */
+  private readonly sequences = new Map<string, number>();
+
+  constructor(engine: Engine, clock: Clock) {
+    this.engine = engine;
+    this.clock = clock;
+  }
+
+  subjects(): readonly SubjectView[] {
+    const world = this.engine.world();
+    if (!world) return [];
+    return subjectNames(world).flatMap((name) => this.subject(name) ?? []);
+  }
+
+  subject(name: string): SubjectView | null {
+    const world = this.engine.world();
+    const subject = world && subjectOf(world, name);
+    return world && subject ? viewOf(world, subject) : null;
+  }
+
+  health(): Health {
+    const { trouble, fatal, readOnly } = this.engine.state();
+    const { ready, total } = this.engine.progress();
+    const commit = this.engine.world()?.desired.commit ?? null;
+    const message = fatal ?? trouble?.message ?? (commit === null ? "no good commit yet" : "");
+    return {
+      ready: commit !== null && !readOnly,
+      commit,
+      message,
+      problems: trouble?.problems ?? [],
+      inTarget: ready,
+      subjects: total,
+    };
+  }
+
+  isIn(name: string | null, state: string, machine: string | null): boolean {
+    const { record } = this.find(name);
+    const entries = Object.entries(record.machines).filter(([key]) => machine === null || key === machine);
+    return entries.some(([, entry]) => entry.state === state && entry.attempt === null);
+  }
+
+  async report(name: string, report: AgentReport): Promise<void> {
+    const { world, subject, record } = this.find(name);
+    if (subject.kind !== "host") throw unknownSubject(name);
+    const sequence =
+      record.incarnation === report.incarnation ? Math.max(record.sequence, this.sequences.get(name) ?? -1) : -1;
+    admitReport(record, sequence, report);
+    const strange = Object.entries(report.states).find(
+      ([machine, { state }]) => !knows(world, subject, machine, state),
+    );
+    if (strange) {
+      throw new Failure("invalid", `${name} does not carry ${strange[0]} with a state ${strange[1].state}`, {
+        reason: "UnknownState",
+        hint: "report machines that the host's file names, in states that they have",
+      });
+    }
+    this.sequences.set(name, report.sequence);
+    const { incarnation, states, facts } = report;
+    this.engine.hear({
+      host: name,
+      at: this.clock.now(),
+      reachable: true,
+      message: "",
+      incarnation,
+      states,
+      facts,
+      checks: {},
+    });
+    await this.engine.visit(name);
+    this.mustBeWritable();
+  }
+
+  async update(name: string | null, state: string, key: string | null): Promise<void> {
+    const { world, subject, record } = this.find(name);
+    this.mustBeWritable();
+    const { guards } = world.desired.loaded;
+    const next = countUpdate({ record, machines: machinesOf(world, subject), guards }, state, key);
+    if (next === null) return;
+    const counted = this.engine.put(next, null);
+    await Promise.all([counted, this.engine.visit(subject.name)]);
+  }
+
+  async verdict(name: string, machine: string | null, word: "retry" | "skip"): Promise<void> {
+    const { world, subject, record } = this.find(name);
+    this.mustBeWritable();
+    const plans = decideSubject(world, subject).plans.filter((plan) => machine === null || plan.machine === machine);
+    const blocked = plans.filter(
+      ({ next }) => next.kind === "stalled" || (next.kind === "wait" && next.reason === "Backoff"),
+    );
+    const [first] = blocked.length > 0 ? blocked : plans;
+    const entry = first && record.machines[first.machine];
+    if (!first || !entry)
+      throw new Failure("invalid", `${name} carries no such machine`, {
+        reason: "UnknownMachine",
+        hint: "stateward status shows the machines of a host",
+      });
+    const definition = world.desired.loaded.repository.machines.get(first.machine);
+    const transition = definition && findTransition(definition, entry.state, first.path[0] ?? entry.attempt?.to ?? "");
+    const steps = new Set([
+      ...(transition?.steps ?? []).map(({ key }) => key),
+      ...(entry.attempt?.step ? [entry.attempt.step] : []),
+    ]);
+    const freed = applyVerdict(entry, { word, steps, at: isoTime(world.now) });
+    await this.engine.put(
+      { ...record, machines: { ...record.machines, [first.machine]: freed } },
+      `${name}: ${word} (${first.machine})`,
+    );
+    await this.engine.visit(name);
+  }
+
+  async replay(name: string): Promise<void> {
+    const { world, subject, record } = this.find(name);
+    this.mustBeWritable();
+    if (world.inFlight.has(name))
+      throw new Failure("waiting", `a transition of ${name} is running`, {
+        reason: "Busy",
+        hint: "try again when it has ended",
+      });
+    if (subject.kind !== "host") throw unknownSubject(name);
+    await this.engine.put(replayAgain(world, record), `${name}: replay asked for`);
+    await this.engine.visit(name);
+  }
+
+  /** A subject by name; without a name, the one shared machine's group, if there is exactly one. */
+  private find(name: string | null): { world: World; subject: AnySubject; record: SubjectRecord } {
+    const world = this.engine.world();
+    if (!world)
+      throw new Failure("transient", "no good commit yet", {
+        reason: "NotReady",
+        hint: "see /readyz for the problems",
+      });
+    const subject = name === null ? onlyShared(world) : subjectOf(world, name);
+    if (!subject) throw unknownSubject(name ?? "");
+    return { world, subject, record: world.records.get(subject.name) ?? emptyRecord(subject.kind, subject.name) };
+  }
+
+  private mustBeWritable(): void {
+    const { fatal, readOnly } = this.engine.state();
+    if (readOnly)
+      throw new Failure("transient", fatal ?? "the reconciler is stopping", {
+        reason: "ReadOnly",
+        hint: "send it again to the reconciler that takes over",
+      });
+  }
+}
+
+function onlyShared(world: World): AnySubject {
+  const shared = [...world.desired.loaded.repository.groups.values()].filter(({ machines }) => machines.size > 0);
+  const [only] = shared;
+  if (only && shared.length === 1) return only;
+  throw new Failure("invalid", `there are ${shared.length} shared machines`, {
+    reason: "SubjectNeeded",
+    hint: "name one: /state?state=S&subject=NAME",
+  });
+}
+
+function unknownSubject(name: string): Failure {
+  return new Failure("invalid", `no host or group is called ${name}`, {
+    reason: "UnknownSubject",
+    hint: "add it under hosts/, or mend the name",
+  });
+}
+
+function knows(world: World, subject: AnySubject, machine: string, state: string): boolean {
+  return (
+    subject.machines.has(machine) && world.desired.loaded.repository.machines.get(machine)?.states.has(state) === true
+  );
+}
+
+function machinesOf(world: World, subject: AnySubject): Machine[] {
+  return [...subject.machines.keys()].flatMap((name) => world.desired.loaded.repository.machines.get(name) ?? []);
+}
+
+/** One subject for people and programs: what is recorded, what is heard, and what would come next. Pure. */
+export function viewOf(world: World, subject: AnySubject): SubjectView {
+  const record = world.records.get(subject.name) ?? emptyRecord(subject.kind, subject.name);
+  const { plans } = decideSubject(world, subject);
+  const isHost = subject.kind === "host";
+  const machines = [...subject.machines].map(([machine, target]) => {
+    const entry = record.machines[machine];
+    const definition = world.desired.loaded.repository.machines.get(machine);
+    const state = entry?.state ?? "unknown";
+    return {
+      machine,
+      state,
+      target,
+      since: entry?.since ?? "",
+      available: definition?.states.get(state)?.available ?? false,
+      path: plans.find((plan) => plan.machine === machine)?.path ?? [],
+      attempt: entry?.attempt ?? null,
+      conditions: entry?.conditions ?? [],
+    };
+  });
+  return {
+    kind: subject.kind,
+    name: subject.name,
+    region: isHost ? subject.region : null,
+    owner: isHost ? subject.owner : null,
+    address: record.address,
+    incarnation: record.incarnation,
+    reachable: isHost ? (world.reports.get(subject.name)?.reachable ?? null) : null,
+    held: isHost && subject.hold ? `${subject.hold.by}: ${subject.hold.reason}` : null,
+    machines,
+  };
+}

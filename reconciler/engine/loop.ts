@@ -1,0 +1,467 @@
+// The loop: something changed for a subject, so it is looked at again, decided about, recorded, and acted upon.
+// Every effect is a port; there is no clock, no randomness and no process in here.
+import { isoTime } from "../model/duration.ts";
+import { assert, messageOf } from "../model/failure.ts";
+import { findTransition } from "../model/graph.ts";
+import type {
+  Clock,
+  DesiredCommit,
+  DesiredReader,
+  EngineEvent,
+  EventSink,
+  HostActor,
+  HostLooker,
+  RecordReader,
+  RecordWriter,
+} from "../model/ports.ts";
+import { hasErrors, type Problem } from "../model/problem.ts";
+import { emptyRecord, type MachineRecord, type SubjectRecord } from "../model/record.ts";
+import type { CheckResult, HostReport, StateClaim } from "../model/report.ts";
+import { renderAction } from "../model/template.ts";
+import type { Check } from "../model/types.ts";
+import { readyOf } from "../plan/conditions.ts";
+import { type Act, type Decision, decide } from "../plan/decide.ts";
+import { failuresToLeave } from "../plan/observe.ts";
+import { setOnce, stepDone, stepFailed } from "../plan/transition.ts";
+import { type AnySubject, guardValues, subjectNames, subjectOf, type World } from "../plan/world.ts";
+import { changedSubjects } from "./changed.ts";
+import { Looks } from "./looks.ts";
+import { WakeQueue } from "./queue.ts";
+import { claimOf, type RunContext, runTransition } from "./runner.ts";
+import { Waiters } from "./waiters.ts";
+
+export interface EnginePorts {
+  readonly clock: Clock;
+  readonly desired: DesiredReader;
+  readonly record: RecordReader & RecordWriter;
+  readonly looker: HostLooker;
+  readonly actor: HostActor;
+  readonly events: EventSink;
+}
+
+/** What was refused most recently, or why the desired branch is not followed. */
+export interface Trouble {
+  readonly commit: string | null;
+  readonly message: string;
+  readonly problems: readonly Problem[];
+}
+
+const looksAtOnceMax = 32;
+const inquireAgainMs = 1000;
+
+export class Engine {
+  private readonly ports: EnginePorts;
+  private readonly records = new Map<string, SubjectRecord>();
+  private readonly reports = new Map<string, HostReport>();
+  private readonly inFlight = new Set<string>();
+  private readonly backlog = new Set<string>();
+  private readonly runs = new Set<Promise<void>>();
+  private readonly ready = new Map<string, boolean>();
+  private readyCount = 0;
+  private readonly waiters = new Waiters();
+  private readonly queue: WakeQueue;
+  private readonly looks: Looks;
+  private desired: DesiredCommit | null = null;
+  private trouble: Trouble | null = null;
+  private polling: Promise<void> | null = null;
+  private stopping = false;
+  private settled = false;
+  private fatal: string | null = null;
+
+  constructor(ports: EnginePorts) {
+    this.ports = ports;
+    this.queue = new WakeQueue(ports.clock, (name) => void this.visit(name));
+    this.looks = new Looks({
+      clock: ports.clock,
+      look: (name) => this.look(name),
+      heard: (report) => this.hear(report),
+      intervalMs: () => this.desired?.loaded.repository.settings.lookMs ?? 10_000,
+      parallelMax: looksAtOnceMax,
+    });
+  }
+
+  /** Loads the record and the desired branch. Rejects when the record cannot be read: without it nothing may be decided. */
+  async start(): Promise<void> {
+    const { subjects } = await this.ports.record.load();
+    for (const record of subjects) this.records.set(record.name, record);
+    await this.poll();
+  }
+
+  /** Looks at the desired branch once. Calls that overlap share one poll. */
+  poll(): Promise<void> {
+    this.polling ??= this.pollOnce().finally(() => {
+      this.polling = null;
+    });
+    return this.polling;
+  }
+
+  /** Starts nothing new, waits for running steps, and has their outcomes recorded and pushed. */
+  async stop(): Promise<void> {
+    this.stopping = true;
+    this.looks.close();
+    this.queue.close();
+    await this.polling;
+    await Promise.allSettled(this.runs);
+    if (this.fatal === null) await this.ports.record.flush();
+  }
+
+  /** The world now; null before the first good commit. */
+  world(): World | null {
+    const { records, reports, inFlight, desired } = this;
+    return desired && { now: this.ports.clock.now(), desired, records, reports, inFlight };
+  }
+
+  state(): { readonly trouble: Trouble | null; readonly fatal: string | null; readonly readOnly: boolean } {
+    return { trouble: this.trouble, fatal: this.fatal, readOnly: this.fatal !== null || this.stopping };
+  }
+
+  /** How far the fleet is: subjects in their target states, all subjects, and whether anything is still under way. */
+  progress(): { readonly ready: number; readonly total: number; readonly quiet: boolean } {
+    const world = this.world();
+    if (!world) return { ready: 0, total: 0, quiet: false };
+    const hosts = [...world.desired.loaded.repository.hosts.values()];
+    const heard = hosts.every(({ name, transport }) => transport === "agent" || this.reports.has(name));
+    const quiet = heard && this.inFlight.size === 0 && this.backlog.size === 0 && this.queue.isQuiet(60_000);
+    return { ready: this.readyCount, total: this.ready.size, quiet };
+  }
+
+  recordOf(name: string): SubjectRecord | undefined {
+    return this.records.get(name);
+  }
+
+  /** Replaces a record at once, and resolves when that is on the disk. Then whoever it concerns is looked at again. */
+  async put(record: SubjectRecord, summary: string | null): Promise<void> {
+    assert(this.desired, "a record changes only while a desired commit is in force");
+    this.records.set(record.name, record);
+    for (const waiter of this.waiters.of(record.name)) this.queue.wake(waiter);
+    try {
+      await this.ports.record.append({ record, summary, desired: this.desired.commit });
+    } catch (error) {
+      this.fail(`the record cannot be written: ${messageOf(error)}`);
+      throw error;
+    }
+  }
+
+  /** Decides about a subject now; resolves when what was decided is on the disk. Acts go on after that. */
+  visit(name: string): Promise<void> {
+    const world = this.world();
+    if (!world || this.fatal !== null || this.stopping) return Promise.resolve();
+    const [decision] = decide(world, [name]);
+    this.queue.wakeAt(name, decision?.wakeAt ?? null);
+    this.waiters.set(name, decision?.waitsOn ?? []);
+    if (decision && this.mustWaitForRoom(decision)) return Promise.resolve();
+    if (decision?.act) this.inFlight.add(name);
+    return this.carryOut(name, decision).catch((error: unknown) => this.fail(messageOf(error)));
+  }
+
+  /** Takes a new report in, and looks again at the host and at those who wait for it. */
+  hear(report: HostReport): void {
+    const before = this.reports.get(report.host);
+    const checks = Object.fromEntries(
+      Object.entries(report.checks).map(([machine, check]) => [machine, counted(check, before?.checks[machine])]),
+    );
+    const after = { ...report, checks };
+    this.reports.set(report.host, after);
+    if (before && sameNews(before, after)) return;
+    this.queue.wake(report.host);
+    for (const waiter of this.waiters.of(report.host)) this.queue.wake(waiter);
+  }
+
+  private mustWaitForRoom(decision: Decision): boolean {
+    const max = this.desired?.loaded.repository.settings.parallel ?? 1;
+    if (decision.act === null || this.inFlight.size < max) return false;
+    this.backlog.add(decision.subject);
+    return true;
+  }
+
+  private async carryOut(name: string, decision: Decision | undefined): Promise<void> {
+    if (decision?.record) {
+      this.announce(decision);
+      await this.put(decision.record, decision.summaries.join("\n") || null);
+    }
+    this.count(name);
+    if (decision?.act) this.track(this.perform(name, decision.act));
+  }
+
+  private track(run: Promise<void>): void {
+    this.runs.add(run);
+    void run.finally(() => this.runs.delete(run));
+  }
+
+  private async perform(name: string, act: Act): Promise<void> {
+    try {
+      if (act.kind === "start") await this.runStart(name, act);
+      else await this.runInquiry(name, act);
+    } catch (error) {
+      this.fail(messageOf(error));
+    } finally {
+      this.inFlight.delete(name);
+      this.queue.wake(name);
+      const [next] = this.backlog;
+      if (next !== undefined) {
+        this.backlog.delete(next);
+        this.queue.wake(next);
+      }
+    }
+  }
+
+  private async runStart(name: string, act: Extract<Act, { kind: "start" }>): Promise<void> {
+    const world = this.world();
+    const subject = world && subjectOf(world, name);
+    const machine = world?.desired.loaded.repository.machines.get(act.machine);
+    if (!world || !subject || !machine) return;
+    const { transition, reason } = act;
+    const names = { subject: name, machine: act.machine, from: transition.from, to: transition.to, reason };
+    const began = world.now;
+    this.ports.events({ kind: "started", ...names });
+    const end = await runTransition(this.runContext(world, subject, act.machine), {
+      subject,
+      machine,
+      transition,
+      reason,
+    });
+    if (end === "entered") this.ports.events({ kind: "entered", ...names, ms: this.ports.clock.now() - began });
+    else if (subject.kind === "host" && subject.transport !== "agent") this.looks.now(name);
+  }
+
+  private runContext(world: World, subject: AnySubject, machine: string): RunContext {
+    const { actor, clock, record, events } = this.ports;
+    const { name } = subject;
+    return {
+      now: () => clock.now(),
+      actor,
+      flush: () => record.flush(),
+      guards: world.desired.loaded.guards,
+      settings: world.desired.loaded.repository.settings,
+      commit: world.desired.commit,
+      incarnation: this.records.get(name)?.incarnation ?? null,
+      entry: () => this.entry(name, machine),
+      edit: (change, summary) => this.edit(name, machine, change, summary ?? null),
+      values: () => guardValues({ ...world, now: clock.now() }, subject, [machine, this.entry(name, machine)]),
+      mayGoOn: () => this.mayGoOn(name),
+      stepFailed: (step, message) => events({ kind: "step-failed", subject: name, machine, step, message }),
+    };
+  }
+
+  /** S4, and a clean stop: asked before every step. */
+  private mayGoOn(name: string): boolean {
+    const world = this.world();
+    const subject = world && subjectOf(world, name);
+    if (!world || !subject || this.stopping || this.fatal !== null) return false;
+    if (subject.kind === "group" || subject.hold === null) return true;
+    return subject.hold.untilMs !== null && subject.hold.untilMs <= world.now;
+  }
+
+  private entry(name: string, machine: string): MachineRecord {
+    const entry = this.records.get(name)?.machines[machine];
+    assert(entry, `${name} has a record of ${machine}`);
+    return entry;
+  }
+
+  private edit(
+    name: string,
+    machine: string,
+    change: (entry: MachineRecord) => MachineRecord,
+    summary: string | null,
+  ): Promise<void> {
+    const record = this.records.get(name) ?? emptyRecord("host", name);
+    const entry = change(this.entry(name, machine));
+    return this.put({ ...record, machines: { ...record.machines, [machine]: entry } }, summary);
+  }
+
+  /** S2 after a crash: the host is asked how the step ended that was running when its reconciler went away. */
+  private async runInquiry(name: string, act: Extract<Act, { kind: "inquire" }>): Promise<void> {
+    const world = this.world();
+    const subject = world && subjectOf(world, name);
+    const entry = this.entry(name, act.machine);
+    const machine = world?.desired.loaded.repository.machines.get(act.machine);
+    if (!world || !machine || subject?.kind !== "host" || entry.attempt === null) return;
+    const transition = findTransition(machine, entry.attempt.from, entry.attempt.to);
+    const step = transition?.steps.find(({ key }) => key === act.step);
+    const claim = step && claimOf(machine.name, step, entry);
+    const onHost = step?.action.kind === "run" || step?.action.kind === "shell" || step?.action.kind === "write";
+    const inquiry =
+      claim != null && onHost
+        ? await this.ports.actor.inquire({
+            host: subject,
+            incarnation: this.records.get(name)?.incarnation ?? null,
+            claim,
+          })
+        : { kind: "unknown" as const, message: "its outcome is kept nowhere" };
+    const { clock } = this.ports;
+    if (inquiry.kind === "running") {
+      await new Promise<void>((resolve) => clock.after(inquireAgainMs, resolve));
+      return;
+    }
+    const settings = world.desired.loaded.repository.settings.attempts;
+    await this.edit(
+      name,
+      act.machine,
+      (now) => {
+        if (inquiry.kind === "ended" && inquiry.exit === 0) return stepDone(now, act.step, clock.now());
+        if (inquiry.kind === "ended")
+          return stepFailed(now, `${step?.title ?? act.step}: exit ${inquiry.exit}`, settings, clock.now());
+        const attempt = now.attempt && { ...now.attempt, step: inquiry.kind === "absent" ? null : act.step };
+        return {
+          ...now,
+          attempt,
+          once: setOnce(now, act.step, inquiry.kind === "absent" ? "free" : "unknown", clock.now()),
+        };
+      },
+      null,
+    );
+  }
+
+  private async look(name: string): Promise<HostReport | null> {
+    const world = this.world();
+    const host = world?.desired.loaded.repository.hosts.get(name);
+    if (!world || !host || this.stopping) return null;
+    return this.ports.looker.look(host, (machine, claim) => this.checkOf(name, machine, claim));
+  }
+
+  private checkOf(name: string, machine: string, claim: StateClaim): Check | null {
+    const world = this.world();
+    const subject = world && subjectOf(world, name);
+    const entry = this.records.get(name)?.machines[machine];
+    const check = world?.desired.loaded.repository.machines.get(machine)?.states.get(claim.state)?.check;
+    if (!world || !subject || !check || !entry) return null;
+    const rendered = renderAction(
+      check.action,
+      world.desired.loaded.guards,
+      guardValues(world, subject, [machine, entry]),
+    );
+    return rendered.ok ? { ...check, action: rendered.value } : null;
+  }
+
+  private async pollOnce(): Promise<void> {
+    const poll = await this.ports.desired.poll();
+    if (this.stopping) return;
+    switch (poll.kind) {
+      case "unchanged":
+        if (this.trouble?.commit === null) this.trouble = null;
+        return;
+      case "unreachable":
+      case "rewound":
+        this.trouble = { commit: null, message: poll.message, problems: [] };
+        this.ports.events({ kind: "unreachable-remote", message: poll.message });
+        return;
+      case "changed":
+        this.consider(poll.desired);
+    }
+  }
+
+  /** D4: a commit with a problem changes nothing. */
+  private consider(next: DesiredCommit): void {
+    const { problems, repository } = next.loaded;
+    if (hasErrors(problems)) {
+      this.trouble = {
+        commit: next.commit,
+        message: `commit ${next.commit.slice(0, 8)} has problems and is not in force`,
+        problems,
+      };
+      this.ports.events({ kind: "refused", commit: next.commit, problems: problems.length });
+      return;
+    }
+    const before = this.desired;
+    this.trouble = null;
+    this.desired = next;
+    this.waiters.setRepository(repository);
+    this.ports.events({
+      kind: "desired",
+      commit: next.commit,
+      hosts: repository.hosts.size,
+      machines: repository.machines.size,
+    });
+    const world = this.world();
+    assert(world, "a desired commit is in force");
+    const names = subjectNames(world);
+    const known = new Map(this.ready);
+    this.ready.clear();
+    for (const name of names) this.ready.set(name, known.get(name) ?? false);
+    this.readyCount = [...this.ready.values()].filter(Boolean).length;
+    for (const name of changedSubjects(before, next, names)) {
+      this.settled = false;
+      this.queue.wake(name);
+    }
+    this.looks.follow(
+      [...repository.hosts.values()].filter(({ transport }) => transport !== "agent").map(({ name }) => name),
+    );
+  }
+
+  private announce({ subject, record, summaries }: Decision): void {
+    const before = this.records.get(subject);
+    if (record?.incarnation && before?.incarnation && record.incarnation !== before.incarnation) {
+      this.ports.events({ kind: "rebuilt", subject, incarnation: record.incarnation });
+    }
+    for (const [machine, entry] of Object.entries(record?.machines ?? {})) {
+      const old = before?.machines[machine];
+      for (const event of changes(subject, machine, { old, entry, why: summaries.at(-1) ?? "" }))
+        this.ports.events(event);
+    }
+  }
+
+  private count(name: string): void {
+    const world = this.world();
+    const subject = world && subjectOf(world, name);
+    if (!subject || !this.ready.has(name)) return;
+    const record = this.records.get(name);
+    const ready = [...subject.machines.keys()].every(
+      (machine) => readyOf(record?.machines[machine])?.status === "True",
+    );
+    this.readyCount += Number(ready) - Number(this.ready.get(name));
+    this.ready.set(name, ready);
+    const all = this.readyCount === this.ready.size;
+    if (all && !this.settled) this.ports.events({ kind: "settled", ready: this.readyCount, total: this.ready.size });
+    this.settled = all;
+  }
+
+  /** Does nothing any more: the ground of every decision is gone. What was running is not waited for. */
+  halt(message: string): void {
+    this.fail(message);
+  }
+
+  private fail(message: string): void {
+    if (this.fatal !== null) return;
+    this.fatal = message;
+    this.ports.events({ kind: "fatal", message: `${message} (${isoTime(this.ports.clock.now())})` });
+  }
+}
+
+/** Failures in a row, this one included. */
+function counted(check: CheckResult, before: CheckResult | undefined): CheckResult {
+  if (check.ok) return check;
+  const sameState = before !== undefined && !before.ok && before.state === check.state;
+  return { ...check, failures: (sameState ? before.failures : 0) + 1 };
+}
+
+/** True when a report changes nothing that a decision reads; the number of failures counts only until it is enough. */
+function sameNews(before: HostReport, after: HostReport): boolean {
+  return news(before) === news(after);
+}
+
+function news({ reachable, message, incarnation, states, facts, checks }: HostReport): string {
+  const seen = Object.entries(checks).map(([machine, check]) => [
+    machine,
+    check.ok,
+    Math.min(check.failures, failuresToLeave),
+    check.state,
+  ]);
+  return JSON.stringify([reachable, message, incarnation, states, facts, seen]);
+}
+
+function changes(
+  subject: string,
+  machine: string,
+  change: { old: MachineRecord | undefined; entry: MachineRecord; why: string },
+): EngineEvent[] {
+  const { old, entry, why } = change;
+  const events: EngineEvent[] = [];
+  if (old && old.state !== entry.state)
+    events.push({ kind: "observed", subject, machine, from: old.state, to: entry.state, why });
+  const ready = readyOf(entry);
+  const before = old && readyOf(old);
+  if (ready && before?.reason !== ready.reason && ready.reason !== "Progressing" && ready.status !== "True") {
+    events.push({ kind: "condition", subject, machine, reason: ready.reason, message: ready.message });
+  }
+  return events;
+}

@@ -1,0 +1,97 @@
+// What people, agents and programs may ask of a record, as pure functions: the new record, or a Failure that says why not.
+import { digest } from "../model/digest.ts";
+import { Failure } from "../model/failure.ts";
+import { transitionsFrom } from "../model/graph.ts";
+import type { GuardCompiler } from "../model/guard.ts";
+import type { AgentReport } from "../model/ports.ts";
+import { type MachineRecord, type SubjectRecord, updateKeysMax } from "../model/record.ts";
+import type { Machine } from "../model/types.ts";
+
+/** R3: refuses a report of an earlier life of the host, and one that is not newer than the last. */
+export function admitReport(record: SubjectRecord | undefined, sequence: number, report: AgentReport): void {
+  if (record?.former.includes(report.incarnation)) {
+    throw new Failure("invalid", `incarnation ${report.incarnation} of ${record.name} is over`, {
+      reason: "OldIncarnation",
+      hint: "two machines share this host's name or token, or an old disk came back: look at the host",
+    });
+  }
+  if (record?.incarnation === report.incarnation && report.sequence <= sequence) {
+    throw new Failure("invalid", `sequence ${report.sequence} is not above ${sequence}, the last one seen`, {
+      reason: "StaleSequence",
+      hint: "send reports in order, each with a higher sequence",
+    });
+  }
+}
+
+/** One update of a state through `PUT /state`: what the record becomes, or null when this key was counted before. */
+export function countUpdate(
+  subject: { readonly record: SubjectRecord; readonly machines: readonly Machine[]; readonly guards: GuardCompiler },
+  state: string,
+  key: string | null,
+): SubjectRecord | null {
+  const { record, machines, guards } = subject;
+  const print = key === null ? null : digest([state, key]);
+  const carried = machines.filter(({ name }) => record.machines[name] !== undefined);
+  if (print !== null && carried.some(({ name }) => record.machines[name]?.updateKeys.includes(print))) return null;
+  const current = carried.filter(({ name }) => record.machines[name]?.state === state);
+  if (current.length === 0) throw notAcceptable(`${record.name} is not in the state ${state}`);
+  const machine = current.find((candidate) => countsUpdates(candidate, state, guards));
+  const entry = machine && record.machines[machine.name];
+  if (!machine || !entry) throw notAcceptable(`${state} does not move on updates: it is final, or moves by itself`);
+  const updateKeys = print === null ? entry.updateKeys : [...entry.updateKeys, print].slice(-updateKeysMax);
+  const next: MachineRecord = { ...entry, updates: entry.updates + 1, updateKeys };
+  return { ...record, machines: { ...record.machines, [machine.name]: next } };
+}
+
+function notAcceptable(message: string): Failure {
+  return new Failure("waiting", message, {
+    reason: "NotCurrent",
+    hint: "ask again later, or ask GET /state for the state you are in",
+  });
+}
+
+function countsUpdates(machine: Machine, state: string, guards: GuardCompiler): boolean {
+  return transitionsFrom(machine, state).some(({ when }) => {
+    const compiled = when === null ? null : guards.compile(when);
+    return compiled !== null && "guard" in compiled && compiled.guard.reads.updates;
+  });
+}
+
+export interface Verdict {
+  readonly word: "retry" | "skip";
+  /** Keys of the steps that the word is about: those of the transition that is stalled. */
+  readonly steps: ReadonlySet<string>;
+  readonly at: string;
+}
+
+/**
+ * A person's word on a stalled machine. `retry` runs again what failed or must not repeat; `skip` goes on without it.
+ * Throws a Failure when there is nothing that the word could free.
+ */
+export function applyVerdict(entry: MachineRecord, { word, steps, at }: Verdict): MachineRecord {
+  const stalled = entry.conditions.find(({ type }) => type === "Stalled");
+  const backoff = entry.conditions.find(({ reason }) => reason === "Backoff");
+  if (!stalled && !backoff) {
+    throw new Failure("invalid", "nothing is stalled there", {
+      reason: "NothingStalled",
+      hint: "stateward status shows what each host waits for",
+    });
+  }
+  if (word === "skip" && stalled?.reason === "ReplayStateGone") return { ...entry, replay: [] };
+  const once = Object.entries(entry.once).map(([key, known]) => {
+    const blocking =
+      steps.has(key) &&
+      known.status !== "skipped" &&
+      known.status !== "free" &&
+      !(known.status === "done" && entry.attempt?.done.includes(key));
+    if (!blocking) return [key, known];
+    return [
+      key,
+      word === "retry" ? { status: "free", at, round: known.round + 1 } : { ...known, status: "skipped", at },
+    ];
+  });
+  const { attempt } = entry;
+  const done = word === "skip" && attempt?.step != null ? [...attempt.done, attempt.step] : (attempt?.done ?? []);
+  const next = attempt && { ...attempt, done, step: null, number: 0, status: "failed" as const, retryAt: at };
+  return { ...entry, once: Object.fromEntries(once), attempt: next };
+}

@@ -1,0 +1,151 @@
+// Carries one transition out: a step's start is recorded, it runs, its outcome is recorded, then the next one (S1).
+import { messageOf } from "../model/failure.ts";
+import type { GuardCompiler, GuardValues } from "../model/guard.ts";
+import type { HostActor, Outcome, RecordWriter } from "../model/ports.ts";
+import type { Attempt, MachineRecord } from "../model/record.ts";
+import { renderAction } from "../model/template.ts";
+import type { Host, Machine, Repository, Step, Transition } from "../model/types.ts";
+import { leavesMarker } from "../plan/observe.ts";
+import { attemptSetBack, entered, setOnce, stepDone, stepFailed, stepStarted } from "../plan/transition.ts";
+import type { AnySubject } from "../plan/world.ts";
+
+/** What a run needs of the engine. Every edit is on the disk when its promise resolves. */
+export interface RunContext {
+  readonly now: () => number;
+  readonly actor: HostActor;
+  readonly flush: RecordWriter["flush"];
+  readonly guards: GuardCompiler;
+  readonly settings: Repository["settings"];
+  readonly commit: string;
+  /** The life of the host that this run belongs to: a rebuilt host refuses its steps. */
+  readonly incarnation: string | null;
+  /** The machine's record as it is now. */
+  readonly entry: () => MachineRecord;
+  readonly edit: (change: (entry: MachineRecord) => MachineRecord, summary?: string) => Promise<void>;
+  readonly values: () => GuardValues;
+  /** False when the next step must not start: the engine stops, or the host is held (S4). */
+  readonly mayGoOn: () => boolean;
+  readonly stepFailed: (step: string, message: string) => void;
+}
+
+export interface RunOrder {
+  readonly subject: AnySubject;
+  readonly machine: Machine;
+  readonly transition: Transition;
+  readonly reason: Attempt["reason"];
+}
+
+/** How a run ended. `paused` and `failed` leave the attempt in the record; what follows is decided anew. */
+export type RunEnd = "entered" | "paused" | "failed";
+
+/** Runs the steps that are still to be run, leaves the marker, and records the new state. */
+export async function runTransition(context: RunContext, order: RunOrder): Promise<RunEnd> {
+  for (const step of order.transition.steps) {
+    const entry = context.entry();
+    if (entry.attempt?.done.includes(step.key)) continue;
+    if (step.repeat === "never" && entry.once[step.key]?.status === "skipped") {
+      await context.edit((now) => stepDone(now, step.key, context.now()));
+      continue;
+    }
+    if (!context.mayGoOn()) return "paused";
+    const went = await runStep(context, order, step);
+    if (!went) return "failed";
+  }
+  if (!context.mayGoOn()) return "paused";
+  return finish(context, order);
+}
+
+async function runStep(context: RunContext, order: RunOrder, step: Step): Promise<boolean> {
+  const { guards, settings } = context;
+  const rendered = renderAction(step.action, guards, context.values());
+  await context.edit((entry) => stepStarted(entry, step, context.now()));
+  if (!rendered.ok) return fail(context, step, rendered.error);
+  if (order.subject.kind !== "host") return fail(context, step, "a group has no host to run steps on");
+  if (step.repeat === "never" && !(await pushed(context, step))) return false;
+  const outcome = await context.actor.run({
+    host: order.subject,
+    machine: order.machine.name,
+    step,
+    action: rendered.value,
+    incarnation: context.incarnation,
+    claim: claimOf(order.machine.name, step, context.entry()),
+  });
+  if (outcome.kind === "ok") {
+    await context.edit((entry) => stepDone(entry, step.key, context.now()));
+    return true;
+  }
+  context.stepFailed(step.title, outcome.message);
+  await context.edit((entry) => afterBadEnd(entry, step, outcome, { settings, now: context.now() }));
+  return false;
+}
+
+type BadOutcome = Exclude<Outcome, { kind: "ok" }>;
+
+function afterBadEnd(
+  entry: MachineRecord,
+  step: Step,
+  outcome: BadOutcome,
+  context: { settings: Repository["settings"]; now: number },
+): MachineRecord {
+  // Whether a step that must not repeat ran is asked of the host when it can be reached again: the attempt stays open.
+  if (step.repeat === "never" && (outcome.kind === "unreachable" || outcome.kind === "claimed")) return entry;
+  if (outcome.kind === "unreachable") return attemptSetBack(entry, context.settings.attempts, context.now);
+  const output = outcome.output === "" ? "" : `: ${outcome.output.trim().slice(-500)}`;
+  return stepFailed(entry, `${step.title}: ${outcome.message}${output}`, context.settings.attempts, context.now);
+}
+
+async function fail(context: RunContext, step: Step, message: string): Promise<boolean> {
+  context.stepFailed(step.title, message);
+  await context.edit((entry) =>
+    stepFailed(entry, `${step.title}: ${message}`, context.settings.attempts, context.now()),
+  );
+  return false;
+}
+
+/** S2 and the fence: the start of a step that must not repeat is on the remote before it runs; without that it does not run. */
+async function pushed(context: RunContext, step: Step): Promise<boolean> {
+  try {
+    await context.flush();
+    return true;
+  } catch (error) {
+    const message = `its start could not be pushed: ${messageOf(error)}`;
+    context.stepFailed(step.title, message);
+    await context.edit((entry) => notStarted(entry, step.key, context));
+    return false;
+  }
+}
+
+function notStarted(entry: MachineRecord, key: string, context: RunContext): MachineRecord {
+  const back = attemptSetBack(entry, context.settings.attempts, context.now());
+  return { ...back, once: setOnce(back, key, "free", context.now()) };
+}
+
+/** Name of the claim that a step leaves on its host. A `retry` raises the round, and with it the name. */
+export function claimOf(machine: string, step: Step, entry: MachineRecord): string | null {
+  if (step.repeat !== "never") return null;
+  const name = `${machine}.${step.key}.${entry.once[step.key]?.round ?? 0}`;
+  return name.replaceAll(/[^A-Za-z0-9._-]/g, "_");
+}
+
+async function finish(context: RunContext, { subject, machine, transition, reason }: RunOrder): Promise<RunEnd> {
+  if (leavesMarker(subject)) {
+    const marked = await markHost(context, subject, [machine.name, transition.to]);
+    if (marked.kind !== "ok") {
+      context.stepFailed("marker", marked.message);
+      await context.edit((entry) => attemptSetBack(entry, context.settings.attempts, context.now()));
+      return "failed";
+    }
+  }
+  const why = reason === "target" ? "" : `, ${reason}`;
+  const summary = `${subject.name}: ${transition.from} -> ${transition.to} (${machine.name}${why})`;
+  await context.edit(
+    (entry) => entered(entry, transition.to, machine.initial, { now: context.now(), commit: context.commit }),
+    summary,
+  );
+  return "entered";
+}
+
+function markHost(context: RunContext, host: Host, [machine, state]: [string, string]): Promise<Outcome> {
+  const { actor, incarnation } = context;
+  return actor.mark({ host, incarnation, machine, claim: { state, revision: context.entry().revision + 1 } });
+}

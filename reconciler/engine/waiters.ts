@@ -1,0 +1,44 @@
+// Who waits for what: from a changed host to the subjects whose guards read it, without asking the whole fleet.
+import type { GuardReads } from "../model/guard.ts";
+import type { Repository } from "../model/types.ts";
+
+export class Waiters {
+  private byGroup = new Map<string, Set<string>>();
+  private onAllHosts = new Set<string>();
+  private groupsOf = new Map<string, string[]>();
+  private readonly registered = new Map<string, readonly string[]>();
+
+  /** Takes over the groups of a newly accepted repository. */
+  setRepository(repository: Repository): void {
+    this.groupsOf = new Map();
+    for (const group of repository.groups.values()) {
+      for (const member of group.members) this.groupsOf.set(member, [...(this.groupsOf.get(member) ?? []), group.name]);
+    }
+  }
+
+  /** Replaces what a subject waits for. */
+  set(subject: string, reads: readonly GuardReads[]): void {
+    for (const group of this.registered.get(subject) ?? []) this.byGroup.get(group)?.delete(subject);
+    this.onAllHosts.delete(subject);
+    this.registered.delete(subject);
+    if (reads.length === 0) return;
+    if (reads.some(({ hosts }) => hosts)) this.onAllHosts.add(subject);
+    const groups = [...new Set(reads.flatMap((read) => [...read.groups]))];
+    for (const group of groups) this.byGroup.set(group, (this.byGroup.get(group) ?? new Set()).add(subject));
+    if (groups.length > 0) this.registered.set(subject, groups);
+  }
+
+  /** Subjects whose guards read this host. */
+  of(host: string): Set<string> {
+    const found = new Set(this.onAllHosts);
+    for (const group of this.groupsOf.get(host) ?? [])
+      for (const subject of this.byGroup.get(group) ?? []) found.add(subject);
+    found.delete(host);
+    return found;
+  }
+
+  /** Every subject that waits for any host. */
+  all(): Set<string> {
+    return new Set([...this.onAllHosts, ...this.registered.keys()]);
+  }
+}

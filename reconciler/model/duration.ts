@@ -1,0 +1,27 @@
+// Durations and times as people write them in YAML.
+
+const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** Pattern of a duration for JSON Schemas: `90s`, `1h30m`, `500ms`. */
+export const durationPattern = "^([0-9]{1,9}(ms|s|m|h|d))+$";
+
+/** Milliseconds of a duration that matches `durationPattern`. */
+export function parseDuration(text: string): number {
+  let total = 0;
+  for (const [, amount, unit] of text.matchAll(/(\d+)(ms|s|m|h|d)/g))
+    total += Number(amount) * (unitMs[unit ?? ""] ?? 0);
+  return total;
+}
+
+/** `850 ms`, `12.3 s`, `4 min`: for people, not for parsing. */
+export function formatDuration(ms: number): string {
+  if (ms < 1000) return `${Math.round(ms)} ms`;
+  if (ms < 60_000) return `${(ms / 1000).toFixed(1)} s`;
+  if (ms < 3_600_000) return `${Math.round(ms / 60_000)} min`;
+  return `${(ms / 3_600_000).toFixed(1)} h`;
+}
+
+/** ISO 8601 in UTC with milliseconds, as every record and answer has it. */
+export function isoTime(ms: number): string {
+  return new Date(ms).toISOString();
+}

@@ -1,0 +1,203 @@
+// Guards and selectors: CEL expressions, type-checked when a file is checked, evaluated on plain values.
+import { type ASTNode, Environment, type ParseResult } from "@marcbachmann/cel-js";
+
+/** A host as an expression sees it. Missing values are absent keys, never empty ones, so that reading them fails (B4). */
+export class CelHost {
+  readonly name: string;
+  readonly region: string;
+  readonly address: string;
+  readonly owner: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly vars: Readonly<Record<string, string>>;
+  /** Machine: state, of the machines whose state is known now. */
+  readonly states: Readonly<Record<string, string>>;
+
+  constructor(fields: Omit<CelHost, never>) {
+    this.name = fields.name;
+    this.region = fields.region;
+    this.address = fields.address;
+    this.owner = fields.owner;
+    this.labels = fields.labels;
+    this.vars = fields.vars;
+    this.states = fields.states;
+  }
+}
+
+/** The last report of the host that a guard is about. */
+export class CelReport {
+  readonly facts: Readonly<Record<string, string>>;
+  constructor(facts: Readonly<Record<string, string>>) {
+    this.facts = facts;
+  }
+}
+
+/** The record of the machine that a guard is about. */
+export class CelRecord {
+  readonly state: string;
+  readonly since: Date;
+  constructor(state: string, since: Date) {
+    this.state = state;
+    this.since = since;
+  }
+}
+
+/** Values that a guard may read. A group without members is absent, so a guard over it cannot be evaluated (B4). */
+export interface GuardValues {
+  readonly host: CelHost;
+  readonly report: CelReport;
+  readonly record: CelRecord;
+  readonly group: (name: string) => readonly CelHost[] | undefined;
+  readonly hosts: () => readonly CelHost[];
+  readonly now: Date;
+  readonly updates: number;
+}
+
+/** What an expression reads: so that the engine wakes a waiting host when, and only when, one of these changed. */
+export interface GuardReads {
+  readonly groups: ReadonlySet<string>;
+  readonly hosts: boolean;
+  readonly now: boolean;
+  readonly updates: boolean;
+  /** True when it reads the report, the record, or the states of a host: what changes while a host lives. */
+  readonly live: boolean;
+}
+
+/** An expression that passed its check. */
+export interface Guard {
+  readonly text: string;
+  readonly type: string;
+  readonly reads: GuardReads;
+  readonly evaluate: (values: GuardValues) => GuardResult;
+}
+
+/** `value` is what the expression yields; `error` says why it could not be evaluated. */
+export type GuardResult =
+  | { readonly ok: true; readonly value: unknown }
+  | { readonly ok: false; readonly error: string };
+
+export type CompileResult = { readonly guard: Guard } | { readonly error: string; readonly nesting: boolean };
+
+/** Loops over hosts that may stand inside one another: each multiplies the work by the number of hosts. */
+const nestingMax = 2;
+const loops = new Set(["all", "exists", "exists_one", "map", "filter"]);
+
+/** Compiles expressions for a repository with the given groups; keeps what it compiled by text. */
+export class GuardCompiler {
+  private readonly environment: Environment;
+  private readonly groupsType: new () => object;
+  private readonly compiled = new Map<string, CompileResult>();
+
+  constructor(groupNames: readonly string[]) {
+    // oxlint-disable-next-line typescript/no-extraneous-class -- CEL tells types by their constructors
+    this.groupsType = class Groups {};
+    const strings = "map<string,string>";
+    const host = {
+      name: "string",
+      region: "string",
+      address: "string",
+      owner: "string",
+      labels: strings,
+      vars: strings,
+      states: strings,
+    };
+    this.environment = new Environment({ limits: { maxDepth: 32, maxAstNodes: 500 } })
+      .registerType("Host", { ctor: CelHost, fields: host })
+      .registerType("Report", { ctor: CelReport, fields: { facts: strings } })
+      .registerType("Record", { ctor: CelRecord, fields: { state: "string", since: "google.protobuf.Timestamp" } })
+      .registerType("Groups", {
+        ctor: this.groupsType,
+        fields: Object.fromEntries(groupNames.map((name) => [name, "list<Host>"])),
+      })
+      .registerVariable("host", "Host")
+      .registerVariable("report", "Report")
+      .registerVariable("record", "Record")
+      .registerVariable("group", "Groups")
+      .registerVariable("hosts", "list<Host>")
+      .registerVariable("now", "google.protobuf.Timestamp")
+      .registerVariable("updates", "int");
+  }
+
+  /** The checked expression, or why there is none. Never throws. */
+  compile(text: string): CompileResult {
+    const known = this.compiled.get(text);
+    if (known) return known;
+    const result = this.build(text);
+    this.compiled.set(text, result);
+    return result;
+  }
+
+  private build(text: string): CompileResult {
+    let parsed: ParseResult;
+    try {
+      parsed = this.environment.parse(text);
+    } catch (error) {
+      return { error: summary(error), nesting: false };
+    }
+    const checked = parsed.check();
+    if (!checked.valid) return { error: summary(checked.error), nesting: false };
+    if (loopDepth(parsed.ast) > nestingMax) {
+      return { error: `loops over hosts are nested more than ${nestingMax} deep`, nesting: true };
+    }
+    const reads = readsOf(parsed.ast);
+    const guard: Guard = {
+      text,
+      type: String(checked.type),
+      reads,
+      evaluate: (values) => this.evaluate(parsed, reads, values),
+    };
+    return { guard };
+  }
+
+  private evaluate(parsed: ParseResult, reads: GuardReads, values: GuardValues): GuardResult {
+    const groups: Record<string, unknown> = new this.groupsType() as Record<string, unknown>;
+    for (const name of reads.groups) {
+      const members = values.group(name);
+      if (members !== undefined && members.length > 0) groups[name] = members;
+    }
+    const { host, report, record, now } = values;
+    const hosts = reads.hosts ? values.hosts() : [];
+    try {
+      return {
+        ok: true,
+        value: parsed({ host, report, record, now, group: groups, hosts, updates: BigInt(values.updates) }),
+      };
+    } catch (error) {
+      return { ok: false, error: summary(error) };
+    }
+  }
+}
+
+function summary(error: unknown): string {
+  if (error instanceof Error && "summary" in error && typeof error.summary === "string") return error.summary;
+  return error instanceof Error ? (error.message.split("\n")[0] ?? error.name) : String(error);
+}
+
+/** The nodes directly under a node. */
+function children(node: ASTNode): ASTNode[] {
+  const found: ASTNode[] = [];
+  const visit = (value: unknown): void => {
+    if (Array.isArray(value)) for (const item of value) visit(item);
+    else if (typeof value === "object" && value !== null && "op" in value) found.push(value as ASTNode);
+  };
+  visit(node.args);
+  return found;
+}
+
+function loopDepth(node: ASTNode): number {
+  const inner = Math.max(0, ...children(node).map(loopDepth));
+  return node.op === "rcall" && loops.has(node.args[0]) ? inner + 1 : inner;
+}
+
+function readsOf(root: ASTNode): GuardReads {
+  const groups = new Set<string>();
+  const names = new Set<string>();
+  const visit = (node: ASTNode): void => {
+    if (node.op === "id") names.add(node.args);
+    if (node.op === "." && node.args[1] === "states") names.add("states");
+    if (node.op === "." && node.args[0].op === "id" && node.args[0].args === "group") groups.add(node.args[1]);
+    for (const next of children(node)) visit(next);
+  };
+  visit(root);
+  const live = ["report", "record", "states"].some((name) => names.has(name));
+  return { groups, hosts: names.has("hosts"), now: names.has("now"), updates: names.has("updates"), live };
+}

@@ -1,0 +1,340 @@
+// Machines: from a schema-checked value to a `Machine`, with the problems that a schema cannot see.
+import { digest } from "./digest.ts";
+import { parseDuration } from "./duration.ts";
+import { automaticLoop, findPath, reachableFrom, statesWithoutWayTo } from "./graph.ts";
+import { nearest, type Problem, type ProblemCode } from "./problem.ts";
+import type { Action, Check, Machine, State, Step, Transition } from "./types.ts";
+import type { ParsedYaml, YamlPath } from "./yaml.ts";
+
+/** Raw shapes after the schema check; keys are those of the format. */
+interface RawAction {
+  run?: string | (string | number)[];
+  shell?: string;
+  http?: RawHttp;
+  tcp?: { host?: string; port: string | number; within?: string };
+  write?: { path: string; content: string; mode?: string };
+  env?: Record<string, unknown>;
+  timeout?: string;
+}
+interface RawHttp {
+  url: string;
+  method?: string;
+  headers?: Record<string, unknown>;
+  body?: string;
+  expect?: number[];
+  within?: string;
+}
+interface RawStep extends RawAction {
+  name?: string;
+  repeat?: "always" | "never";
+}
+interface RawEntry {
+  from: string | string[];
+  when?: string;
+  auto?: boolean;
+  cost?: number;
+  steps?: RawStep[];
+}
+interface RawState {
+  description?: string;
+  available?: boolean;
+  transient?: boolean;
+  enter?: RawEntry[];
+  check?: RawAction;
+}
+interface RawMachine {
+  machine: string;
+  description?: string;
+  initial: string;
+  states: Record<string, RawState | null>;
+}
+
+const stepTimeoutMs = 300_000;
+const checkTimeoutMs = 10_000;
+const successCodes = Array.from({ length: 100 }, (_, index) => 200 + index);
+
+/** Where the guard or a template of a transition stands, for problems found once all groups are known. */
+export type TransitionPath = (transition: Transition) => YamlPath;
+
+/** A machine, its problems, and where each of its transitions stands in the file. */
+export interface ParsedMachine {
+  readonly machine: Machine;
+  readonly problems: readonly Problem[];
+  readonly entryPath: TransitionPath;
+}
+
+/** Builds a machine from a value that passed `machineSchema`. */
+export function parseMachine(parsed: ParsedYaml): ParsedMachine {
+  const raw = parsed.value as RawMachine;
+  const paths = new Map<Transition, YamlPath>();
+  const problems: Problem[] = [];
+  const states = new Map<string, State>();
+  for (const [name, state] of Object.entries(raw.states)) {
+    states.set(name, parseState(name, state ?? {}));
+    problems.push(...checkActions(parsed, name, state ?? {}));
+  }
+  const transitions = Object.entries(raw.states).flatMap(([to, state]) =>
+    (state?.enter ?? []).flatMap((entry, index) =>
+      parseEntry(to, entry).map((transition) => {
+        paths.set(transition, ["states", to, "enter", index]);
+        return transition;
+      }),
+    ),
+  );
+  const machine: Machine = {
+    name: raw.machine,
+    description: raw.description ?? "",
+    initial: raw.initial,
+    file: parsed.file,
+    states,
+    transitions,
+  };
+  const entryPath: TransitionPath = (transition) => paths.get(transition) ?? [];
+  problems.push(...checkStates(parsed, machine, entryPath));
+  if (problems.length === 0) problems.push(...checkGraph(parsed, machine, entryPath));
+  return { machine, problems, entryPath };
+}
+
+function parseState(name: string, raw: RawState): State {
+  return {
+    name,
+    description: raw.description ?? "",
+    available: raw.available ?? false,
+    transient: raw.transient ?? false,
+    check: raw.check === undefined ? null : parseCheck(raw.check),
+  };
+}
+
+function parseCheck(raw: RawAction): Check | null {
+  const action = parseAction(raw);
+  return action && { action, timeoutMs: raw.timeout === undefined ? checkTimeoutMs : parseDuration(raw.timeout) };
+}
+
+function parseEntry(to: string, entry: RawEntry): Transition[] {
+  const steps = (entry.steps ?? []).flatMap((step) => parseStep(step) ?? []);
+  return [entry.from].flat().map((from) => ({
+    from,
+    to,
+    when: entry.when ?? null,
+    auto: entry.auto ?? false,
+    cost: entry.cost ?? 1,
+    steps,
+  }));
+}
+
+function parseStep(raw: RawStep): Step | null {
+  const action = parseAction(raw);
+  if (action === null) return null;
+  return {
+    key: raw.name ?? digest(action),
+    title: raw.name ?? titleOf(action),
+    repeat: raw.repeat ?? "always",
+    timeoutMs: raw.timeout === undefined ? stepTimeoutMs : parseDuration(raw.timeout),
+    action,
+  };
+}
+
+function titleOf(action: Action): string {
+  switch (action.kind) {
+    case "run":
+      return action.argv.join(" ").slice(0, 80);
+    case "shell":
+      return `shell: ${action.script.trim().split("\n")[0]?.slice(0, 70) ?? ""}`;
+    case "http":
+      return `${action.method} ${action.url}`.slice(0, 80);
+    case "tcp":
+      return `tcp ${action.host ?? ""}:${action.port}`;
+    case "write":
+      return `write ${action.path}`;
+  }
+}
+
+function parseAction(raw: RawAction): Action | null {
+  const env = texts(raw.env);
+  if (raw.run !== undefined) {
+    const argv = Array.isArray(raw.run) ? raw.run.map(String) : splitWords(raw.run);
+    return { kind: "run", argv, env };
+  }
+  if (raw.shell !== undefined) return { kind: "shell", script: raw.shell, env };
+  if (raw.http) return parseHttp(raw.http);
+  if (raw.tcp) {
+    const { host, port, within } = raw.tcp;
+    return { kind: "tcp", host: host ?? null, port: String(port), withinMs: parseDuration(within ?? "0s") };
+  }
+  if (raw.write)
+    return {
+      kind: "write",
+      path: raw.write.path,
+      content: raw.write.content,
+      mode: (raw.write.mode ?? "0644").padStart(4, "0"),
+    };
+  return null;
+}
+
+function parseHttp(raw: RawHttp): Action {
+  return {
+    kind: "http",
+    url: raw.url,
+    method: raw.method ?? "GET",
+    headers: texts(raw.headers),
+    body: raw.body ?? null,
+    expect: raw.expect ?? successCodes,
+    withinMs: parseDuration(raw.within ?? "0s"),
+  };
+}
+
+function texts(raw: Record<string, unknown> | undefined): Record<string, string> {
+  return Object.fromEntries(Object.entries(raw ?? {}).map(([key, value]) => [key, String(value)]));
+}
+
+/** Splits a command line into words at spaces; quotes keep a word together, and `${...}` is never split. */
+export function splitWords(line: string): string[] {
+  const words = line.match(/(?:\$\{[^}]*\}|"[^"]*"|'[^']*'|[^\s"'])+/g) ?? [];
+  return words.map((word) =>
+    word.replaceAll(
+      /(\$\{[^}]*\})|"([^"]*)"|'([^']*)'/g,
+      (_, template, double, single) => template ?? double ?? single,
+    ),
+  );
+}
+
+function checkActions(parsed: ParsedYaml, name: string, raw: RawState): Problem[] {
+  const places: [YamlPath, RawAction][] = (raw.enter ?? []).flatMap((entry, index) =>
+    (entry.steps ?? []).map((step, at): [YamlPath, RawAction] => [["states", name, "enter", index, "steps", at], step]),
+  );
+  if (raw.check) places.push([["states", name, "check"], raw.check]);
+  return places.flatMap(([path, action]) => checkAction(parsed, path, action));
+}
+
+function checkAction(parsed: ParsedYaml, path: YamlPath, action: RawAction): Problem[] {
+  const kinds = ["run", "shell", "http", "tcp", "write"].filter((kind) => kind in action);
+  if (kinds.length !== 1) {
+    const message = kinds.length === 0 ? "no action" : `several actions: ${kinds.join(", ")}`;
+    return [problem(parsed, path, "SW108", message, "name exactly one of run, shell, http, tcp, write")];
+  }
+  if (action.shell !== undefined && /\$\{(host|group|report|record|hosts)\b/.test(action.shell)) {
+    return [
+      problem(
+        parsed,
+        [...path, "shell"],
+        "SW105",
+        "a script takes no templates: data must not become shell text",
+        "pass the value through env, and use it as a quoted variable",
+      ),
+    ];
+  }
+  if (action.env !== undefined && action.run === undefined && action.shell === undefined) {
+    return [problem(parsed, [...path, "env"], "SW105", "env belongs to run and shell", "remove it")];
+  }
+  return [];
+}
+
+function checkStates(parsed: ParsedYaml, machine: Machine, entryPath: TransitionPath): Problem[] {
+  const names = [...machine.states.keys()];
+  const unknown = (word: string): string => {
+    const near = nearest(word, names);
+    return near === null ? `states: ${names.join(", ")}` : `did you mean ${near}?`;
+  };
+  const problems: Problem[] = [];
+  if (!machine.states.has(machine.initial)) {
+    problems.push(
+      problem(
+        parsed,
+        ["initial"],
+        "SW301",
+        `initial is ${machine.initial}, which is not a state`,
+        unknown(machine.initial),
+      ),
+    );
+  }
+  const pairs = new Set<string>();
+  for (const transition of machine.transitions) {
+    const path = [...entryPath(transition), "from"];
+    if (!machine.states.has(transition.from)) {
+      problems.push(
+        problem(
+          parsed,
+          path,
+          "SW301",
+          `${transition.to} is entered from ${transition.from}, which is not a state`,
+          unknown(transition.from),
+        ),
+      );
+    }
+    const pair = `${transition.from}\n${transition.to}`;
+    if (pairs.has(pair)) {
+      problems.push(
+        problem(
+          parsed,
+          path,
+          "SW304",
+          `${transition.from} -> ${transition.to} has two entries`,
+          "join them, with || between their guards",
+        ),
+      );
+    }
+    pairs.add(pair);
+  }
+  return problems;
+}
+
+function checkGraph(parsed: ParsedYaml, machine: Machine, entryPath: TransitionPath): Problem[] {
+  const problems: Problem[] = [];
+  const reachable = reachableFrom(machine, machine.initial);
+  for (const name of machine.states.keys()) {
+    if (reachable.has(name)) continue;
+    problems.push(
+      problem(
+        parsed,
+        ["states", name],
+        "SW302",
+        `${name} cannot be reached from ${machine.initial}`,
+        "add an entry that leads to it, or remove it",
+      ),
+    );
+  }
+  for (const name of statesWithoutWayTo(machine, machine.initial)) {
+    const message = `no way leads from ${name} back to ${machine.initial}`;
+    problems.push({
+      ...problem(parsed, ["states", name], "SW303", message, "add one if the state is meant to be left"),
+      severity: "warning",
+    });
+  }
+  for (const state of machine.states.values()) {
+    if (!state.transient || machine.transitions.some(({ from }) => from === state.name)) continue;
+    problems.push(
+      problem(
+        parsed,
+        ["states", state.name],
+        "SW306",
+        `${state.name} is only passed through, and nothing leaves it`,
+        "add a state that is entered from it",
+      ),
+    );
+  }
+  const loop = automaticLoop(machine);
+  if (loop) {
+    const message = `${loop.from} -> ${loop.to} is automatic, without a guard, and part of a loop`;
+    problems.push(problem(parsed, entryPath(loop), "SW305", message, "give one transition of the loop a guard"));
+  }
+  return problems;
+}
+
+function problem(
+  parsed: ParsedYaml,
+  path: YamlPath,
+  code: ProblemCode,
+  ...[message, remedy]: [string, string]
+): Problem {
+  const key = path.length === 2 && path[0] === "states" ? "key" : "value";
+  return { ...parsed.locate(path, key), severity: "error", code, message, remedy };
+}
+
+/** The reason why no path leads to a target, for people. */
+export function explainNoPath(machine: Machine, from: string, to: string): string {
+  const ways = machine.transitions.filter((transition) => transition.to === to).map((transition) => transition.from);
+  const list = ways.length === 0 ? "nothing" : ways.join(", ");
+  return findPath(machine, from, to) === null
+    ? `${machine.name} has no path from ${from} to ${to}; ${to} is entered from ${list}`
+    : "";
+}

@@ -1,0 +1,258 @@
+// Ports: what the rooms share. Each is small, readers apart from writers, and every implementation passes the suite in `test/conformance/`.
+
+import type { Problem } from "./problem.ts";
+import type { Attempt, Condition, SubjectRecord } from "./record.ts";
+import type { HostReport, StateClaim } from "./report.ts";
+import type { LoadedRepository } from "./repository.ts";
+import type { Action, Check, Host, Step } from "./types.ts";
+
+/** Time as the engine sees it. */
+export interface Clock {
+  /** Milliseconds since the epoch. */
+  now(): number;
+  /** Calls `wake` once, `ms` milliseconds from now; the function returned takes that back. */
+  after(ms: number, wake: () => void): () => void;
+}
+
+/** A commit of `main` with what it says. */
+export interface DesiredCommit {
+  readonly commit: string;
+  readonly loaded: LoadedRepository;
+}
+
+/** Result of one poll of the desired branch. */
+export type Poll =
+  | { readonly kind: "unchanged" }
+  | { readonly kind: "changed"; readonly desired: DesiredCommit }
+  /** The remote did not answer: what is in force stays in force. */
+  | { readonly kind: "unreachable"; readonly message: string }
+  /** The branch was rewound or rewritten (D6). */
+  | { readonly kind: "rewound"; readonly message: string };
+
+export interface DesiredReader {
+  poll(): Promise<Poll>;
+}
+
+/** What the record holds at start: from the repository, with the journal applied to it. */
+export interface LoadedRecord {
+  readonly subjects: readonly SubjectRecord[];
+  readonly epoch: number;
+}
+
+/** A changed record with the line that says why, for the commit message. */
+export interface RecordChange {
+  readonly record: SubjectRecord;
+  /** Such as `git-1: drained -> serving`; null for changes that need no line of their own. */
+  readonly summary: string | null;
+  /** Commit of `main` in force. */
+  readonly desired: string;
+}
+
+export interface RecordReader {
+  load(): Promise<LoadedRecord>;
+}
+
+export interface RecordWriter {
+  /** Resolves when the change is on the disk, synced (D1). Rejects when it is not: then nothing may act on it. */
+  append(change: RecordChange): Promise<void>;
+  /** Resolves when everything appended so far is a commit that the remote has accepted (D2). */
+  flush(): Promise<void>;
+}
+
+/** How a step ended. */
+export type Outcome =
+  | { readonly kind: "ok"; readonly output: string }
+  | { readonly kind: "failed"; readonly message: string; readonly output: string }
+  | { readonly kind: "timeout"; readonly message: string; readonly output: string }
+  /** The host could not be reached; whether the step ran is not known. */
+  | { readonly kind: "unreachable"; readonly message: string; readonly output: string }
+  /** The host says that this step was claimed before: it was not run now (S2). */
+  | { readonly kind: "claimed"; readonly message: string; readonly output: string };
+
+/** What a host knows of a step marked `repeat: never` that was started by a reconciler that is gone. */
+export type Inquiry =
+  | { readonly kind: "ended"; readonly exit: number }
+  | { readonly kind: "running" }
+  /** The step never began on the host: it can be started without doubt, because starting claims it there first. */
+  | { readonly kind: "absent" }
+  | { readonly kind: "unknown"; readonly message: string };
+
+/** A step with its templates filled in, for one host. */
+export interface StepOrder {
+  readonly host: Host;
+  readonly machine: string;
+  readonly step: Step;
+  readonly action: Action;
+  /** The host must still be this one; null lets any pass. */
+  readonly incarnation: string | null;
+  /** Name of the claim on the host for `repeat: never`; null for steps that may repeat. */
+  readonly claim: string | null;
+}
+
+export interface MarkOrder {
+  readonly host: Host;
+  readonly incarnation: string | null;
+  readonly machine: string;
+  readonly claim: StateClaim;
+}
+
+export interface InquireOrder {
+  readonly host: Host;
+  readonly incarnation: string | null;
+  readonly claim: string;
+}
+
+/** Looks at hosts that do not report by themselves. */
+export interface HostLooker {
+  /** `checkOf` gives the check, templates filled in, of the state that a marker claims. Never throws: unreachable is a report. */
+  look(host: Host, checkOf: (machine: string, claim: StateClaim) => Check | null): Promise<HostReport>;
+}
+
+/** Acts on hosts. Nothing here throws for what a host does: that is an outcome. */
+export interface HostActor {
+  run(order: StepOrder): Promise<Outcome>;
+  /** Leaves the state marker on the host. */
+  mark(order: MarkOrder): Promise<Outcome>;
+  inquire(order: InquireOrder): Promise<Inquiry>;
+}
+
+/** A report as an agent sends it, after its schema check. */
+export interface AgentReport {
+  readonly incarnation: string;
+  /** Rises with every report of one incarnation. */
+  readonly sequence: number;
+  readonly states: Readonly<Record<string, StateClaim>>;
+  readonly facts: Readonly<Record<string, string>>;
+}
+
+/** One machine of a subject, for people and programs. */
+export interface MachineView {
+  readonly machine: string;
+  readonly state: string;
+  readonly target: string | null;
+  readonly since: string;
+  readonly available: boolean;
+  /** States on the way to the target, the next one first. */
+  readonly path: readonly string[];
+  readonly attempt: Attempt | null;
+  readonly conditions: readonly Condition[];
+}
+
+export interface SubjectView {
+  readonly kind: "host" | "group";
+  readonly name: string;
+  readonly region: string | null;
+  readonly owner: string | null;
+  readonly address: string | null;
+  readonly incarnation: string | null;
+  /** Null where nothing was heard yet, and for groups. */
+  readonly reachable: boolean | null;
+  readonly held: string | null;
+  readonly machines: readonly MachineView[];
+}
+
+export interface Health {
+  /** False when nothing can be decided: no good commit yet, or the record cannot be written. */
+  readonly ready: boolean;
+  readonly commit: string | null;
+  readonly message: string;
+  /** Problems of the latest commit, when it was refused (D4). */
+  readonly problems: readonly Problem[];
+  readonly inTarget: number;
+  readonly subjects: number;
+}
+
+/** Reads the fleet as it is now. */
+export interface FleetReader {
+  subjects(): readonly SubjectView[];
+  subject(name: string): SubjectView | null;
+  health(): Health;
+  /** True when the subject is in the state. Throws a Failure for a subject that does not exist or must be named. */
+  isIn(subject: string | null, state: string, machine: string | null): boolean;
+}
+
+/** Takes what hosts, programs and people say. Each resolves when that is on the disk (D1), and throws a Failure when it is refused. */
+export interface FleetWriter {
+  report(host: string, report: AgentReport): Promise<void>;
+  update(subject: string | null, state: string, idempotencyKey: string | null): Promise<void>;
+  /** A person's word on what is stalled. */
+  verdict(subject: string, machine: string | null, word: "retry" | "skip"): Promise<void>;
+  /** A person asks for a host to be replayed from its initial states. */
+  replay(subject: string): Promise<void>;
+}
+
+/** Something that happened, for people and logs: a constant name with fields. */
+export type EngineEvent =
+  | { readonly kind: "desired"; readonly commit: string; readonly hosts: number; readonly machines: number }
+  | { readonly kind: "refused"; readonly commit: string; readonly problems: number }
+  | { readonly kind: "rebuilt"; readonly subject: string; readonly incarnation: string }
+  | {
+      readonly kind: "observed";
+      readonly subject: string;
+      readonly machine: string;
+      readonly from: string;
+      readonly to: string;
+      readonly why: string;
+    }
+  | {
+      readonly kind: "started";
+      readonly subject: string;
+      readonly machine: string;
+      readonly from: string;
+      readonly to: string;
+      readonly reason: string;
+    }
+  | {
+      readonly kind: "entered";
+      readonly subject: string;
+      readonly machine: string;
+      readonly from: string;
+      readonly to: string;
+      readonly reason: string;
+      readonly ms: number;
+    }
+  | {
+      readonly kind: "step-failed";
+      readonly subject: string;
+      readonly machine: string;
+      readonly step: string;
+      readonly message: string;
+    }
+  | {
+      readonly kind: "condition";
+      readonly subject: string;
+      readonly machine: string;
+      readonly reason: string;
+      readonly message: string;
+    }
+  | { readonly kind: "settled"; readonly ready: number; readonly total: number }
+  | { readonly kind: "unreachable-remote"; readonly message: string }
+  | { readonly kind: "fatal"; readonly message: string };
+
+export type EventSink = (event: EngineEvent) => void;
+
+/** A child process and what became of it. `exit` is null when it was killed or could not be started. */
+export interface ProcessResult {
+  readonly exit: number | null;
+  readonly timedOut: boolean;
+  /** Standard output as it came. */
+  readonly bytes: Uint8Array;
+  /** Standard output as text; bytes that are not UTF-8 become U+FFFD. */
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface ProcessOrder {
+  readonly argv: readonly [string, ...string[]];
+  readonly cwd?: string;
+  readonly env?: Readonly<Record<string, string>>;
+  /** Written to standard input, which is then closed. */
+  readonly input?: string;
+  /** At this time the whole process group gets TERM, and KILL after a grace (S3). */
+  readonly timeoutMs: number;
+  /** Bytes kept of each stream; the rest is read and dropped. */
+  readonly outputBytesMax: number;
+}
+
+/** Starts a process in a group of its own and waits for its end. Rejects only when the program cannot be started. */
+export type RunProcess = (order: ProcessOrder) => Promise<ProcessResult>;

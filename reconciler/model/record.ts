@@ -1,0 +1,156 @@
+// The record of one subject (a host, or a group with machines of its own) as it stands on the branch `observed`.
+// Encoding is canonical: one value has one text, so an unchanged record is an unchanged blob.
+import { Failure } from "./failure.ts";
+
+/** Version of the record's format; a program refuses a newer one. */
+export const recordFormat = 1;
+
+export type ConditionType = "Ready" | "Reconciling" | "Stalled";
+
+/** kstatus condition: https://github.com/kubernetes-sigs/cli-utils/tree/master/pkg/kstatus */
+export interface Condition {
+  readonly type: ConditionType;
+  readonly status: "True" | "False" | "Unknown";
+  readonly reason: string;
+  readonly message: string;
+  /** When status or reason last changed, ISO 8601 in UTC. */
+  readonly at: string;
+}
+
+export interface Applied {
+  readonly state: string;
+  readonly at: string;
+  /** Commit of `main` in force. */
+  readonly desired: string;
+}
+
+/** A transition under way, or one that failed and may be tried again. */
+export interface Attempt {
+  readonly from: string;
+  readonly to: string;
+  readonly reason: "target" | "replay" | "auto";
+  /** 1 for the first try. */
+  readonly number: number;
+  readonly status: "running" | "failed";
+  readonly startedAt: string;
+  /** Digest of the transition's definition; a changed definition starts the count of attempts anew. */
+  readonly definition: string;
+  /** Keys of the steps that ended well in this attempt (and, for `repeat: never`, in earlier ones). */
+  readonly done: readonly string[];
+  /** Key of the step whose start is recorded and whose outcome is not. */
+  readonly step: string | null;
+  readonly retryAt: string | null;
+  readonly error: string | null;
+}
+
+/** What is known of a step marked `repeat: never` in this incarnation (S2). */
+export interface Once {
+  /** `free`: a person said `retry`; `skipped`: a person said `skip`. */
+  readonly status: "started" | "done" | "failed" | "unknown" | "skipped" | "free";
+  readonly at: string;
+  /** Raised by each `retry`, so that the host's own claim of the step is a new one. */
+  readonly round: number;
+}
+
+export interface MachineRecord {
+  readonly state: string;
+  readonly since: string;
+  /** Commit of `main` in force when the state was entered. */
+  readonly desired: string;
+  /** Raised by each transition; the host's marker carries it, so that a late report is told from a contradiction. */
+  readonly revision: number;
+  /** Loop-free list of what was applied in this incarnation, oldest first. */
+  readonly applied: readonly Applied[];
+  /** States still to be replayed after a rebuild, next first; empty when nothing is left. */
+  readonly replay: readonly string[];
+  readonly attempt: Attempt | null;
+  readonly once: Readonly<Record<string, Once>>;
+  /** Updates received since the state was entered. */
+  readonly updates: number;
+  /** Digests of the latest idempotency keys, oldest first. */
+  readonly updateKeys: readonly string[];
+  readonly conditions: readonly Condition[];
+}
+
+export interface SubjectRecord {
+  readonly kind: "host" | "group";
+  readonly name: string;
+  /** Null for groups, and for hosts that were never seen. */
+  readonly incarnation: string | null;
+  /** Earlier incarnations, latest last; their reports are refused. */
+  readonly former: readonly string[];
+  readonly sequence: number;
+  readonly address: string | null;
+  readonly machines: Readonly<Record<string, MachineRecord>>;
+}
+
+/** Idempotency keys kept for each machine; a key older than these may count again. */
+export const updateKeysMax = 100;
+/** Former incarnations kept for each host. */
+export const formerMax = 16;
+
+export function emptyRecord(kind: "host" | "group", name: string): SubjectRecord {
+  return { kind, name, incarnation: null, former: [], sequence: 0, address: null, machines: {} };
+}
+
+/** A machine's record in state `state`, with nothing applied. */
+export function freshMachine(state: string, at: string, desired: string): MachineRecord {
+  return {
+    state,
+    since: at,
+    desired,
+    revision: 0,
+    applied: [],
+    replay: [],
+    attempt: null,
+    once: {},
+    updates: 0,
+    updateKeys: [],
+    conditions: [],
+  };
+}
+
+/** Canonical JSON with a final newline: the name, then keys in order, two spaces of indent, so that `git diff` reads well. */
+export function encodeRecord(record: SubjectRecord): string {
+  const { kind, name, ...rest } = record;
+  return `${JSON.stringify({ [kind]: name, ...(sortKeys(rest) as object) }, null, 2)}\n`;
+}
+
+/** Reads what `encodeRecord` wrote. Throws a Failure for anything else: a record is never guessed at. */
+export function decodeRecord(text: string, where: string): SubjectRecord {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw corrupt(where, "it is not JSON", cause);
+  }
+  if (typeof value !== "object" || value === null) throw corrupt(where, "it is not an object");
+  const { host, group, ...rest } = value as Record<string, unknown>;
+  const name = host ?? group;
+  if (typeof name !== "string" || (host !== undefined && group !== undefined))
+    throw corrupt(where, "it names neither a host nor a group");
+  if (typeof rest.machines !== "object" || rest.machines === null) throw corrupt(where, "it has no machines");
+  for (const [machine, entry] of Object.entries(rest.machines)) {
+    const { state, applied, replay, revision } = (entry ?? {}) as Partial<MachineRecord>;
+    if (typeof state !== "string" || typeof revision !== "number" || !Array.isArray(applied) || !Array.isArray(replay))
+      throw corrupt(where, `machine ${machine} is incomplete`);
+  }
+  const kind = host === undefined ? "group" : "host";
+  return { ...emptyRecord(kind, name), ...(rest as Partial<SubjectRecord>), kind, name };
+}
+
+function corrupt(where: string, why: string, cause?: unknown): Failure {
+  return new Failure("stalled", `the record ${where} cannot be read: ${why}`, {
+    reason: "CorruptRecord",
+    hint: "restore the file from an earlier commit of the branch observed",
+    cause,
+  });
+}
+
+/** Plain data with the keys of every object in order. Lists keep their order. */
+export function sortKeys(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sortKeys);
+  if (typeof value !== "object" || value === null) return value;
+  const entries = Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1));
+  return Object.fromEntries(entries.map(([key, entry]) => [key, sortKeys(entry)]));
+}

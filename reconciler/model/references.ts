@@ -1,0 +1,228 @@
+// Checks across the files of a repository: everything that one file says about another, and every expression.
+
+import { findPath } from "./graph.ts";
+import type { Guard, GuardCompiler } from "./guard.ts";
+import { staticValues } from "./guard-values.ts";
+import { explainNoPath } from "./machine.ts";
+import { nearest, type Problem, type ProblemCode } from "./problem.ts";
+import type { Entry } from "./repository.ts";
+import { checkTemplate, expressionsOf, readsHostAlone, renderTemplate, templatesOf } from "./template.ts";
+import type { Host, Machine, Repository, Step, Subject, Template } from "./types.ts";
+import type { ParsedYaml, YamlPath } from "./yaml.ts";
+
+/** All problems between files, in no particular order. */
+export function checkReferences(entries: readonly Entry[], repository: Repository, guards: GuardCompiler): Problem[] {
+  const problems: Problem[] = [];
+  const addresses = new Map<string, string>();
+  for (const entry of entries) {
+    if (entry.kind === "machine") problems.push(...checkExpressions(entry, guards));
+    if (entry.kind === "host") {
+      const check = new SubjectCheck(entry.parsed, repository, guards);
+      problems.push(...check.host(entry.host, addresses));
+    }
+    if (entry.kind === "group") {
+      const check = new SubjectCheck(entry.parsed, repository, guards);
+      problems.push(...check.targets(entry.group));
+      if (entry.group.select !== null)
+        problems.push(...checkBoolean(entry.parsed, ["select"], entry.group.select, guards));
+    }
+  }
+  return problems;
+}
+
+function report(
+  parsed: ParsedYaml,
+  path: YamlPath,
+  code: ProblemCode,
+  ...[message, remedy]: [string, string]
+): Problem {
+  return { ...parsed.locate(path), severity: "error", code, message, remedy };
+}
+
+type MachineEntry = Extract<Entry, { kind: "machine" }>;
+
+/** Every guard and template of a machine, once for each place in the file, though an entry stands for several transitions. */
+function checkExpressions(entry: MachineEntry, guards: GuardCompiler): Problem[] {
+  const { machine, parsed, entryPath } = entry;
+  const problems: Problem[] = [];
+  const seen = new Set<string>();
+  for (const transition of machine.transitions) {
+    const path = entryPath(transition);
+    if (seen.has(path.join("/"))) continue;
+    seen.add(path.join("/"));
+    if (transition.when !== null) problems.push(...checkBoolean(parsed, [...path, "when"], transition.when, guards));
+    for (const [index, step] of transition.steps.entries()) {
+      problems.push(...checkTemplates(parsed, [...path, "steps", index], templatesOf(step.action), guards));
+    }
+  }
+  for (const state of machine.states.values()) {
+    if (state.check)
+      problems.push(
+        ...checkTemplates(parsed, ["states", state.name, "check"], templatesOf(state.check.action), guards),
+      );
+  }
+  return problems;
+}
+
+function checkTemplates(
+  parsed: ParsedYaml,
+  path: YamlPath,
+  templates: readonly Template[],
+  guards: GuardCompiler,
+): Problem[] {
+  return templates.flatMap((template) =>
+    checkTemplate(template, guards).map((error) =>
+      report(parsed, path, "SW401", error, "mend the expression between ${ and }"),
+    ),
+  );
+}
+
+function checkBoolean(parsed: ParsedYaml, path: YamlPath, text: string, guards: GuardCompiler): Problem[] {
+  const compiled = guards.compile(text);
+  if ("error" in compiled) {
+    const remedy = compiled.nesting
+      ? "select the hosts with a group, and loop over that"
+      : "known: host, report, record, group.NAME, hosts, now, updates";
+    return [report(parsed, path, compiled.nesting ? "SW403" : "SW401", compiled.error, remedy)];
+  }
+  return compiled.guard.type === "bool"
+    ? []
+    : [report(parsed, path, "SW402", `the expression yields ${compiled.guard.type}`, "compare it with something")];
+}
+
+/** Checks of one host or group against the rest of the repository. */
+class SubjectCheck {
+  private readonly parsed: ParsedYaml;
+  private readonly repository: Repository;
+  private readonly guards: GuardCompiler;
+
+  constructor(parsed: ParsedYaml, repository: Repository, guards: GuardCompiler) {
+    this.parsed = parsed;
+    this.repository = repository;
+    this.guards = guards;
+  }
+
+  host(host: Host, addresses: Map<string, string>): Problem[] {
+    return [...this.targets(host), ...this.region(host), ...this.address(host, addresses), ...this.steps(host)];
+  }
+
+  targets(subject: Subject): Problem[] {
+    const problems: Problem[] = [];
+    for (const [name, target] of subject.machines) {
+      const machine = this.repository.machines.get(name);
+      const path = target === null ? ["machines"] : ["targets", name];
+      if (!machine) {
+        const near = nearest(name, [...this.repository.machines.keys()]);
+        const remedy = near === null ? "add it under machines/" : `did you mean ${near}?`;
+        problems.push(report(this.parsed, path, "SW203", `no machine is called ${name}`, remedy));
+      } else if (target !== null) problems.push(...this.target(machine, target, path));
+    }
+    return problems;
+  }
+
+  private target(machine: Machine, target: string, path: YamlPath): Problem[] {
+    const state = machine.states.get(target);
+    if (!state) {
+      const near = nearest(target, [...machine.states.keys()]);
+      const remedy = near === null ? `states: ${[...machine.states.keys()].join(", ")}` : `did you mean ${near}?`;
+      return [report(this.parsed, path, "SW204", `${machine.name} has no state ${target}`, remedy)];
+    }
+    if (state.transient)
+      return [report(this.parsed, path, "SW209", `${target} is only passed through`, "choose a state that follows it")];
+    if (findPath(machine, machine.initial, target) !== null) return [];
+    return [
+      report(
+        this.parsed,
+        path,
+        "SW205",
+        explainNoPath(machine, machine.initial, target),
+        "add an entry to the machine that leads there",
+      ),
+    ];
+  }
+
+  private region(host: Host): Problem[] {
+    const { regions } = this.repository.settings;
+    if (host.region === null || regions === null || regions.includes(host.region)) return [];
+    const near = nearest(host.region, regions);
+    return [
+      report(
+        this.parsed,
+        ["region"],
+        "SW206",
+        `stateward.yaml lists no region ${host.region}`,
+        near === null ? `regions: ${regions.join(", ")}` : `did you mean ${near}?`,
+      ),
+    ];
+  }
+
+  private address(host: Host, addresses: Map<string, string>): Problem[] {
+    if (host.address === null) {
+      if (host.transport !== "ssh") return [];
+      return [
+        report(
+          this.parsed,
+          ["host"],
+          "SW106",
+          "a host reached over ssh needs an address",
+          "add address, or choose another transport",
+        ),
+      ];
+    }
+    const key = `${host.address.toLowerCase()} ${host.transport === "ssh" ? host.ssh.port : ""}`;
+    const other = addresses.get(key);
+    addresses.set(key, other ?? host.name);
+    if (other === undefined || other === host.name) return [];
+    return [
+      report(
+        this.parsed,
+        ["address"],
+        "SW202",
+        `${other} has the address ${host.address} too`,
+        "give each host its own",
+      ),
+    ];
+  }
+
+  /** Fills in, for this host, every template that needs nothing but the host: so a missing value is found before the night. */
+  private steps(host: Host): Problem[] {
+    const problems: Problem[] = [];
+    for (const [name, target] of host.machines) {
+      const machine = this.repository.machines.get(name);
+      if (!machine) continue;
+      const path = target === null ? ["machines"] : ["targets", name];
+      const failed = new Set<string>();
+      for (const step of new Set(machine.transitions.flatMap(({ steps }) => steps))) {
+        if (host.transport === "agent" && needsTransport(step))
+          failed.add(`transport|the step "${step.title}" needs ssh or local`);
+        for (const error of this.unfilled(host, templatesOf(step.action)))
+          failed.add(`template|${step.title}: ${error}`);
+      }
+      for (const failure of failed) {
+        const [what, message = ""] = failure.split(/\|(.*)/s);
+        problems.push(
+          what === "transport"
+            ? report(this.parsed, path, "SW208", message, "an agent reports and waits; it runs no steps of ours")
+            : report(this.parsed, path, "SW207", message, "add the value to the host's vars or labels"),
+        );
+      }
+    }
+    return problems;
+  }
+
+  private unfilled(host: Host, templates: readonly Template[]): string[] {
+    const values = staticValues(host);
+    return templates.flatMap((template) => {
+      const compiled = expressionsOf(template).map((expression) => this.guards.compile(expression));
+      const guards = compiled.filter((result): result is { guard: Guard } => "guard" in result);
+      if (guards.length === 0 || guards.length < compiled.length) return [];
+      if (!guards.every(({ guard }) => readsHostAlone(guard.reads))) return [];
+      const result = renderTemplate(template, this.guards, values);
+      return result.ok ? [] : [result.error];
+    });
+  }
+}
+
+function needsTransport(step: Step): boolean {
+  return step.action.kind === "run" || step.action.kind === "shell" || step.action.kind === "write";
+}

@@ -1,0 +1,105 @@
+// Hosts, groups and settings: from schema-checked values to model values. Checks across files are in `repository.ts`.
+import { parseDuration } from "./duration.ts";
+import type { Group, Host, Settings, TransportName } from "./types.ts";
+import type { ParsedYaml } from "./yaml.ts";
+
+interface RawSubject {
+  targets?: Record<string, string>;
+  machines?: string[];
+}
+interface RawHost extends RawSubject {
+  host: string;
+  region?: string;
+  address?: string;
+  transport?: TransportName;
+  ssh?: { user?: string; port?: number; host_key?: string };
+  owner?: string;
+  labels?: Record<string, unknown>;
+  vars?: Record<string, unknown>;
+  hold?: { reason: string; by: string; until?: string };
+}
+interface RawGroup extends RawSubject {
+  group: string;
+  description?: string;
+  select?: string;
+}
+interface RawSettings {
+  poll?: string;
+  look?: string;
+  regions?: string[];
+  attempts?: { limit?: number; backoff?: string; backoff_max?: string };
+  parallel?: number;
+  record?: { window?: string };
+  http?: { listen?: string; state_access?: "token" | "open" };
+  local?: { root?: string };
+  ssh?: { user?: string; identity?: string };
+}
+
+/** A host from a value that passed `hostSchema`. */
+export function parseHost(parsed: ParsedYaml): Host {
+  const raw = parsed.value as RawHost;
+  return {
+    kind: "host",
+    name: raw.host,
+    file: parsed.file,
+    machines: carried(raw),
+    region: raw.region ?? null,
+    address: raw.address ?? null,
+    transport: raw.transport ?? "ssh",
+    ssh: { user: raw.ssh?.user ?? null, port: raw.ssh?.port ?? 22, hostKey: raw.ssh?.host_key ?? null },
+    owner: raw.owner ?? null,
+    labels: texts(raw.labels),
+    vars: texts(raw.vars),
+    hold: raw.hold
+      ? {
+          reason: raw.hold.reason,
+          by: raw.hold.by,
+          untilMs: raw.hold.until === undefined ? null : Date.parse(raw.hold.until),
+        }
+      : null,
+  };
+}
+
+/** A group from a value that passed `groupSchema`, still without members. */
+export function parseGroup(parsed: ParsedYaml): Group {
+  const raw = parsed.value as RawGroup;
+  return {
+    kind: "group",
+    name: raw.group,
+    file: parsed.file,
+    machines: carried(raw),
+    description: raw.description ?? "",
+    select: raw.select ?? null,
+    members: [],
+  };
+}
+
+/** Settings from a value that passed `settingsSchema`, with every default filled in. */
+export function parseSettings(value: unknown): Settings {
+  const raw = (value ?? {}) as RawSettings;
+  return {
+    poll: raw.poll ?? "*/15 * * * * *",
+    lookMs: parseDuration(raw.look ?? "10s"),
+    regions: raw.regions ?? null,
+    attempts: {
+      limit: raw.attempts?.limit ?? 5,
+      backoffMs: parseDuration(raw.attempts?.backoff ?? "2s"),
+      backoffMaxMs: parseDuration(raw.attempts?.backoff_max ?? "5m"),
+    },
+    parallel: raw.parallel ?? 50,
+    record: { windowMs: parseDuration(raw.record?.window ?? "15s") },
+    http: { listen: raw.http?.listen ?? "127.0.0.1:8640", stateAccess: raw.http?.state_access ?? "token" },
+    local: { root: raw.local?.root ?? ".stateward-hosts" },
+    ssh: { user: raw.ssh?.user ?? null, identity: raw.ssh?.identity ?? null },
+  };
+}
+
+function carried(raw: RawSubject): Map<string, string | null> {
+  const machines = new Map<string, string | null>(Object.entries(raw.targets ?? {}));
+  for (const machine of raw.machines ?? []) if (!machines.has(machine)) machines.set(machine, null);
+  return machines;
+}
+
+function texts(raw: Record<string, unknown> | undefined): Record<string, string> {
+  return Object.fromEntries(Object.entries(raw ?? {}).map(([key, value]) => [key, String(value)]));
+}

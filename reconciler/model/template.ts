@@ -1,0 +1,132 @@
+// Templates: texts with `${expression}` in them. A value is put in as it is and never becomes syntax: what receives the text decides
+// how it is quoted (argument vectors need no quoting, scripts get values through their environment).
+import type { GuardCompiler, GuardReads, GuardValues } from "./guard.ts";
+import type { Action, Template } from "./types.ts";
+
+type Part = { readonly text: string } | { readonly expression: string };
+
+/** Splits a template; `$${` stands for a literal `${`. An expression ends at the first `}` outside quotes. */
+export function parseTemplate(template: Template): Part[] {
+  const parts: Part[] = [];
+  let text = "";
+  let rest = template;
+  for (let at = rest.indexOf("${"); at >= 0; at = rest.indexOf("${")) {
+    if (rest[at - 1] === "$") {
+      text += `${rest.slice(0, at - 1)}\${`;
+      rest = rest.slice(at + 2);
+      continue;
+    }
+    const end = endOfExpression(rest, at + 2);
+    if (end < 0) break;
+    parts.push({ text: text + rest.slice(0, at) }, { expression: rest.slice(at + 2, end) });
+    text = "";
+    rest = rest.slice(end + 1);
+  }
+  return [...parts, { text: text + rest }].filter((part) => !("text" in part) || part.text !== "");
+}
+
+function endOfExpression(text: string, from: number): number {
+  let quote: string | null = null;
+  for (let index = from; index < text.length; index++) {
+    const character = text[index] ?? "";
+    if (quote !== null) quote = character === quote ? null : quote;
+    else if (character === '"' || character === "'") quote = character;
+    else if (character === "}") return index;
+  }
+  return -1;
+}
+
+/** Every expression in a template that does not check, with why. */
+export function checkTemplate(template: Template, compiler: GuardCompiler): string[] {
+  return expressionsOf(template).flatMap((expression) => {
+    const compiled = compiler.compile(expression);
+    if ("error" in compiled) return [`\${${expression}}: ${compiled.error}`];
+    const { type } = compiled.guard;
+    return ["string", "int", "bool", "double", "dyn"].includes(type)
+      ? []
+      : [`\${${expression}} yields ${type}, which is not text`];
+  });
+}
+
+export function expressionsOf(template: Template): string[] {
+  return parseTemplate(template).flatMap((part) => ("expression" in part ? [part.expression] : []));
+}
+
+export type RenderResult<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: string };
+
+/** The text of a template with its expressions evaluated. */
+export function renderTemplate(template: Template, compiler: GuardCompiler, values: GuardValues): RenderResult<string> {
+  let text = "";
+  for (const part of parseTemplate(template)) {
+    if ("text" in part) {
+      text += part.text;
+      continue;
+    }
+    const compiled = compiler.compile(part.expression);
+    if ("error" in compiled) return { ok: false, error: `\${${part.expression}}: ${compiled.error}` };
+    const result = compiled.guard.evaluate(values);
+    if (!result.ok) return { ok: false, error: `\${${part.expression}}: ${result.error}` };
+    text += String(result.value);
+  }
+  return { ok: true, value: text };
+}
+
+/** Every template of an action, in a fixed order. */
+export function templatesOf(action: Action): Template[] {
+  switch (action.kind) {
+    case "run":
+      return [...action.argv, ...Object.values(action.env)];
+    case "shell":
+      return Object.values(action.env);
+    case "http":
+      return [action.url, ...Object.values(action.headers), ...(action.body === null ? [] : [action.body])];
+    case "tcp":
+      return [...(action.host === null ? [] : [action.host]), action.port];
+    case "write":
+      return [action.path, action.content];
+  }
+}
+
+/** The action with every template filled in, or the first reason why one cannot be. */
+export function renderAction(action: Action, compiler: GuardCompiler, values: GuardValues): RenderResult<Action> {
+  let error: string | null = null;
+  const fill = (template: Template): string => {
+    const result = renderTemplate(template, compiler, values);
+    if (result.ok) return result.value;
+    error ??= result.error;
+    return "";
+  };
+  const fillAll = (map: Readonly<Record<string, Template>>): Record<string, string> =>
+    Object.fromEntries(Object.entries(map).map(([key, value]) => [key, fill(value)]));
+  const value = mapAction(action, fill, fillAll);
+  return error === null ? { ok: true, value } : { ok: false, error };
+}
+
+function mapAction(
+  action: Action,
+  fill: (template: Template) => string,
+  fillAll: (map: Readonly<Record<string, Template>>) => Record<string, string>,
+): Action {
+  switch (action.kind) {
+    case "run":
+      return { ...action, argv: action.argv.map(fill), env: fillAll(action.env) };
+    case "shell":
+      return { ...action, env: fillAll(action.env) };
+    case "http":
+      return {
+        ...action,
+        url: fill(action.url),
+        headers: fillAll(action.headers),
+        body: action.body === null ? null : fill(action.body),
+      };
+    case "tcp":
+      return { ...action, host: action.host === null ? null : fill(action.host), port: fill(action.port) };
+    case "write":
+      return { ...action, path: fill(action.path), content: fill(action.content) };
+  }
+}
+
+/** True when an expression reads the host alone, so that it can be evaluated when the file is checked. */
+export function readsHostAlone(reads: GuardReads): boolean {
+  return reads.groups.size === 0 && !reads.hosts && !reads.now && !reads.updates && !reads.live;
+}

@@ -1,0 +1,96 @@
+// YAML in: a text becomes a plain value with a way to find the line of any part of it, or problems. Never throws.
+import { type Document, isMap, isNode, isScalar, isSeq, LineCounter, type Node, parseAllDocuments } from "yaml";
+import type { Place, Problem, ProblemCode } from "./problem.ts";
+import { findLimitBreach } from "./yaml-limits.ts";
+
+/** Keys and indexes from the root to a part of a document. */
+export type YamlPath = readonly (string | number)[];
+
+export interface ParsedYaml {
+  readonly file: string;
+  /** Plain value, or undefined when there are problems. */
+  readonly value: unknown;
+  readonly problems: readonly Problem[];
+  /** Where the value at `path` stands; with `key`, where the key of that path stands. */
+  readonly locate: (path: YamlPath, what?: "key" | "value") => Place;
+}
+
+/** Parses one document with the core schema: no tags, no merge keys, no aliases, and unique keys. */
+export function parseYaml(file: string, text: string): ParsedYaml {
+  const breach = findLimitBreach(text);
+  if (breach) {
+    const before = text.slice(0, breach.offset).split("\n");
+    const place = { file, line: before.length, column: (before.at(-1)?.length ?? 0) + 1 };
+    const { code, message, remedy } = breach;
+    return failed(file, [{ ...place, severity: "error", code, message, remedy }]);
+  }
+  const { document, counter, count } = read(text);
+  if (count !== 1 || document === undefined) {
+    const message = count === 0 ? "the file is empty" : `the file holds ${count} documents`;
+    return failed(file, [at({ file, line: 1, column: 1 }, "SW008", message, "keep exactly one document in a file")]);
+  }
+  const problems = [...document.errors, ...document.warnings].map((error) => {
+    const { line, col } = counter.linePos(error.pos[0]);
+    const code = error.code === "DUPLICATE_KEY" ? "SW007" : "SW006";
+    return at(
+      { file, line, column: col },
+      code,
+      error.message.split("\n")[0] ?? error.code,
+      "mend the YAML at this place",
+    );
+  });
+  if (problems.length > 0) return failed(file, problems);
+  const value: unknown = document.toJS({ maxAliasCount: 0 });
+  return { file, value, problems, locate: (path, what) => locate(text, file, path, what ?? "value") };
+}
+
+function read(text: string): { document: Document.Parsed | undefined; counter: LineCounter; count: number } {
+  const counter = new LineCounter();
+  const parsed = parseAllDocuments(text, { version: "1.2", schema: "core", lineCounter: counter, prettyErrors: false });
+  if ("empty" in parsed) return { document: undefined, counter, count: 0 };
+  const [document] = parsed;
+  return { document, counter, count: document?.contents === null && document.errors.length === 0 ? 0 : parsed.length };
+}
+
+/** Parses again, which only happens on the way to a problem: so parsed files need not keep their trees. */
+function locate(text: string, file: string, path: YamlPath, what: "key" | "value"): Place {
+  const { document, counter } = read(text);
+  let node: Node | null = document?.contents ?? null;
+  let found: Node | null = node;
+  for (const [index, step] of path.entries()) {
+    const wantKey = what === "key" && index === path.length - 1;
+    const next: Node | null = wantKey ? keyNode(node, step) : child(node, step);
+    if (next === null) {
+      found = keyNode(node, step) ?? found;
+      break;
+    }
+    node = next;
+    found = next;
+  }
+  const { line, col } = counter.linePos(found?.range?.[0] ?? 0);
+  return { file, line: Math.max(line, 1), column: Math.max(col, 1) };
+}
+
+function child(node: Node | null, step: string | number): Node | null {
+  if (isSeq(node) && typeof step === "number") {
+    const item: unknown = node.items[step];
+    return isNode(item) ? item : null;
+  }
+  if (!isMap(node)) return null;
+  const pair = node.items.find((item) => isScalar(item.key) && String(item.key.value) === String(step));
+  return isNode(pair?.value) ? pair.value : null;
+}
+
+function keyNode(node: Node | null, step: string | number): Node | null {
+  if (!isMap(node)) return null;
+  const pair = node.items.find((item) => isScalar(item.key) && String(item.key.value) === String(step));
+  return isNode(pair?.key) ? pair.key : null;
+}
+
+function at(place: Place, code: ProblemCode, ...[message, remedy]: [string, string]): Problem {
+  return { ...place, severity: "error", code, message, remedy };
+}
+
+function failed(file: string, problems: readonly Problem[]): ParsedYaml {
+  return { file, value: undefined, problems, locate: () => ({ file, line: 1, column: 1 }) };
+}

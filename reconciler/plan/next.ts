@@ -1,0 +1,194 @@
+// What one machine of one subject should do next: rest, go, wait, or be stalled, each with its reason.
+import { findPath, findTransition, transitionsFrom } from "../model/graph.ts";
+import type { GuardCompiler, GuardReads, GuardValues } from "../model/guard.ts";
+import { explainNoPath } from "../model/machine.ts";
+import type { Attempt, MachineRecord } from "../model/record.ts";
+import type { Machine, Settings, Step, Transition } from "../model/types.ts";
+import { definitionOf, sameWay } from "./transition.ts";
+
+export type Next =
+  | { readonly kind: "rest"; readonly reason: "InSync" | "NoTarget" }
+  | { readonly kind: "go"; readonly transition: Transition; readonly reason: Attempt["reason"] }
+  | { readonly kind: "wait"; readonly reason: string; readonly message: string; readonly at: number | null }
+  | { readonly kind: "stalled"; readonly reason: string; readonly message: string }
+  /** The outcome of a step that must not repeat is asked of the host. */
+  | { readonly kind: "inquire"; readonly step: string };
+
+export interface MachineWorld {
+  readonly machine: Machine;
+  readonly entry: MachineRecord;
+  readonly target: string | null;
+  readonly guards: GuardCompiler;
+  readonly values: GuardValues;
+  readonly settings: Settings;
+  /** Milliseconds since the epoch. */
+  readonly now: number;
+}
+
+export interface NextResult {
+  readonly next: Next;
+  /** States on the way, the next one first, the target last; empty at rest. */
+  readonly path: readonly string[];
+  /** Everything that was read to come to a wait. */
+  readonly reads: readonly GuardReads[];
+}
+
+/** The next move of a machine. */
+export function nextOf(world: MachineWorld): NextResult {
+  const reads: GuardReads[] = [];
+  const { machine, entry, target } = world;
+  const open = openAttempt(world);
+  if (open) return { next: open, path: [], reads };
+  if (!machine.states.has(entry.state)) {
+    const message = `the recorded state ${entry.state} is not a state of ${machine.name} any more`;
+    return {
+      next: {
+        kind: "stalled",
+        reason: "UnknownState",
+        message: `${message}; bring the state back, or start over with: stateward replay`,
+      },
+      path: [],
+      reads,
+    };
+  }
+  const replay = replayNext(world);
+  if (replay) return { ...admit(world, replay.next, reads), path: replay.path, reads };
+  const automatic = automaticNext(world, reads);
+  if (automatic) return { ...admit(world, automatic, reads), path: [automatic.transition.to], reads };
+  if (target === null || target === entry.state)
+    return { next: { kind: "rest", reason: target === null ? "NoTarget" : "InSync" }, path: [], reads };
+  const path = findPath(machine, entry.state, target);
+  const [first] = path ?? [];
+  if (!path || !first)
+    return {
+      next: { kind: "stalled", reason: "NoPath", message: explainNoPath(machine, entry.state, target) },
+      path: [],
+      reads,
+    };
+  return {
+    ...admit(world, { kind: "go", transition: first, reason: "target" }, reads),
+    path: path.map(({ to }) => to),
+    reads,
+  };
+}
+
+type Go = Extract<Next, { kind: "go" }>;
+
+/** An attempt left open by a reconciler that is gone, if it keeps everything else from happening (S2). */
+function openAttempt({ entry, machine }: MachineWorld): Next | null {
+  const { attempt } = entry;
+  const step = attempt?.step ?? null;
+  if (step === null || attempt === null) return null;
+  const once = entry.once[step];
+  if (attempt.status === "running" && once?.status === "started") return { kind: "inquire", step };
+  if (once?.status !== "unknown") return null;
+  const transition = findTransition(machine, attempt.from, attempt.to);
+  const title = transition?.steps.find(({ key }) => key === step)?.title ?? step;
+  const message = `whether "${title}" ran is not known, and it must not run twice: look at the host, then stateward retry or stateward skip`;
+  return { kind: "stalled", reason: "OutcomeUnknown", message };
+}
+
+/** The next transition of a replay, or null when there is nothing to replay. */
+function replayNext({ machine, entry }: MachineWorld): { next: Next; path: readonly string[] } | null {
+  const wanted = entry.replay.filter((state) => state !== entry.state);
+  const goal = wanted.find((state) => machine.states.has(state));
+  const last = wanted.at(-1);
+  if (last === undefined) return null;
+  if (!machine.states.has(last)) {
+    const message = `the last known state ${last} is not a state of ${machine.name} any more: bring it back, or go on to the target with stateward skip`;
+    return { next: { kind: "stalled", reason: "ReplayStateGone", message }, path: wanted };
+  }
+  const direct = findTransition(machine, entry.state, goal ?? last);
+  const detour = direct ? [direct] : findPath(machine, entry.state, goal ?? last);
+  const [first] = detour ?? [];
+  if (!first)
+    return {
+      next: { kind: "stalled", reason: "ReplayNoPath", message: explainNoPath(machine, entry.state, goal ?? last) },
+      path: wanted,
+    };
+  return {
+    next: { kind: "go", transition: first, reason: "replay" },
+    path: [...(detour ?? []).map(({ to }) => to), ...wanted.slice(1)],
+  };
+}
+
+/** The first automatic transition from the current state whose guard holds. */
+function automaticNext(world: MachineWorld, reads: GuardReads[]): Go | null {
+  for (const transition of transitionsFrom(world.machine, world.entry.state)) {
+    if (transition.auto && guardHolds(world, transition, reads).ok) return { kind: "go", transition, reason: "auto" };
+  }
+  return null;
+}
+
+/** Lets a transition begin only if its guard holds, its attempts are not used up, and nothing in it would run a second time. */
+function admit(world: MachineWorld, next: Next, reads: GuardReads[]): { next: Next } {
+  if (next.kind !== "go") return { next };
+  const refusal = waitForRetry(world, next.transition) ?? ranBefore(world, next.transition);
+  if (refusal) return { next: refusal };
+  const { attempt } = world.entry;
+  const goingOn = attempt?.status === "running" && sameWay(attempt, next.transition);
+  const guard = goingOn ? { ok: true, error: "" } : guardHolds(world, next.transition, reads);
+  if (guard.ok) return { next };
+  const { to, when } = next.transition;
+  const why = guard.error === "" ? "" : ` (cannot be evaluated: ${guard.error})`;
+  const at = reads.some((read) => read.now) ? world.now + 1000 : null;
+  return { next: { kind: "wait", reason: "GuardWaiting", message: `${to} waits for: ${when ?? ""}${why}`, at } };
+}
+
+function guardHolds(world: MachineWorld, transition: Transition, reads: GuardReads[]): { ok: boolean; error: string } {
+  if (transition.when === null) return { ok: true, error: "" };
+  const compiled = world.guards.compile(transition.when);
+  if ("error" in compiled) return { ok: false, error: compiled.error };
+  reads.push(compiled.guard.reads);
+  const result = compiled.guard.evaluate(world.values);
+  return result.ok ? { ok: result.value === true, error: "" } : { ok: false, error: result.error };
+}
+
+function waitForRetry({ entry, settings, now }: MachineWorld, transition: Transition): Next | null {
+  const { attempt } = entry;
+  if (attempt?.status !== "failed" || !sameWay(attempt, transition) || attempt.definition !== definitionOf(transition))
+    return null;
+  const error = attempt.error ?? "it failed";
+  if (attempt.number >= settings.attempts.limit) {
+    const message = `${transition.to} failed ${attempt.number} times: ${error}; mend the cause, then stateward retry`;
+    return { kind: "stalled", reason: "AttemptsExhausted", message };
+  }
+  const at = Date.parse(attempt.retryAt ?? "");
+  if (at <= now) return null;
+  return {
+    kind: "wait",
+    reason: "Backoff",
+    message: `${transition.to} failed (try ${attempt.number} of ${settings.attempts.limit}): ${error}`,
+    at,
+  };
+}
+
+/** S2: a step that must not repeat and ran before, in an earlier transition or without success, needs a person's word. */
+function ranBefore({ entry }: MachineWorld, transition: Transition): Next | null {
+  for (const step of transition.steps) {
+    const reason = blockedBy(entry, transition, step);
+    if (reason !== null) {
+      const message = `"${step.title}" ${reason}, and it must not run again by itself: stateward retry runs it, stateward skip goes on without it`;
+      return { kind: "stalled", reason: "RepeatNever", message };
+    }
+  }
+  return null;
+}
+
+function blockedBy(entry: MachineRecord, transition: Transition, step: Step): string | null {
+  const once = entry.once[step.key];
+  if (step.repeat !== "never" || once === undefined) return null;
+  const inThisAttempt = sameWay(entry.attempt, transition) && entry.attempt?.done.includes(step.key) === true;
+  switch (once.status) {
+    case "free":
+    case "skipped":
+      return null;
+    case "done":
+      return inThisAttempt ? null : `ran at ${once.at}`;
+    case "failed":
+      return `failed at ${once.at}${entry.attempt?.error == null ? "" : ` (${entry.attempt.error})`}`;
+    case "started":
+    case "unknown":
+      return `was started at ${once.at}, and its outcome is not known`;
+  }
+}

@@ -1,0 +1,129 @@
+// What a report changes in the record: a rebuilt host (R4), a contradicted record (R3), a state whose check fails.
+import { isoTime } from "../model/duration.ts";
+import { withoutLoops } from "../model/graph.ts";
+import { formerMax, freshMachine, type MachineRecord, type SubjectRecord } from "../model/record.ts";
+import type { HostReport, StateClaim } from "../model/report.ts";
+import type { Host, Machine } from "../model/types.ts";
+import { entered } from "./transition.ts";
+import type { AnySubject, World } from "./world.ts";
+
+/** One bad check may be chance; two in a row are taken as the end of the state. */
+export const failuresToLeave = 2;
+
+export interface Observed {
+  readonly record: SubjectRecord;
+  /** Lines for the commit message: what changed and why. */
+  readonly summaries: readonly string[];
+}
+
+/** The record after the report. Without a report that can be relied on, only machines newly carried are added. */
+export function observe(world: World, subject: AnySubject, record: SubjectRecord, report: HostReport | null): Observed {
+  const summaries: string[] = [];
+  let next = record;
+  if (subject.kind === "host" && report?.incarnation && report.incarnation !== record.incarnation) {
+    next =
+      record.incarnation === null
+        ? { ...next, incarnation: report.incarnation }
+        : rebuilt(world, next, report.incarnation);
+    if (record.incarnation !== null)
+      summaries.push(`${subject.name}: rebuilt (incarnation ${report.incarnation.slice(0, 8)})`);
+  }
+  if (subject.kind === "host" && subject.address !== next.address) next = { ...next, address: subject.address };
+  const machines: Record<string, MachineRecord> = { ...next.machines };
+  for (const name of subject.machines.keys()) {
+    const machine = world.desired.loaded.repository.machines.get(name);
+    if (!machine || (subject.kind === "host" && report === null && !machines[name])) continue;
+    const before = machines[name] ?? freshMachine(machine.initial, isoTime(world.now), world.desired.commit);
+    const seen = report ? observeMachine(world, machine, before, report) : { entry: before, why: "" };
+    if (seen.entry.state !== before.state)
+      summaries.push(`${subject.name}: ${before.state} -> ${seen.entry.state} (${name} ${seen.why})`);
+    machines[name] = seen.entry;
+  }
+  return { record: { ...next, machines }, summaries };
+}
+
+/** R4: every machine is in its initial state, and what was applied is to be replayed, without loops. */
+export function rebuilt(world: World, record: SubjectRecord, incarnation: string): SubjectRecord {
+  const machines = Object.entries(record.machines).map(([name, entry]): [string, MachineRecord] => [
+    name,
+    toReplay(world, name, entry),
+  ]);
+  const former =
+    record.incarnation === null || record.incarnation === incarnation
+      ? record.former
+      : [...record.former, record.incarnation].slice(-formerMax);
+  return { ...record, incarnation, former, sequence: 0, machines: Object.fromEntries(machines) };
+}
+
+function toReplay(world: World, name: string, entry: MachineRecord): MachineRecord {
+  const initial = world.desired.loaded.repository.machines.get(name)?.initial ?? entry.state;
+  const replay = withoutLoops([...entry.applied.map(({ state }) => state), ...entry.replay], (state) => state);
+  const fresh = freshMachine(initial, isoTime(world.now), world.desired.commit);
+  return {
+    ...fresh,
+    revision: entry.revision + 1,
+    replay: replay.filter((state) => state !== initial),
+    updateKeys: entry.updateKeys,
+    conditions: entry.conditions,
+  };
+}
+
+/** The same for a host that is not known to be rebuilt: a person asked for it, so that steps marked `repeat: never` may run again. */
+export function replayAgain(world: World, record: SubjectRecord): SubjectRecord {
+  const again = rebuilt(world, record, record.incarnation ?? "");
+  const machines = Object.entries(again.machines).map(([name, entry]): [string, MachineRecord] => {
+    const once = Object.entries(record.machines[name]?.once ?? {}).map(([key, known]) => [
+      key,
+      { ...known, status: "free", round: known.round + 1 },
+    ]);
+    return [name, { ...entry, once: Object.fromEntries(once) }];
+  });
+  return {
+    ...again,
+    incarnation: record.incarnation,
+    sequence: record.sequence,
+    machines: Object.fromEntries(machines),
+  };
+}
+
+function observeMachine(
+  world: World,
+  machine: Machine,
+  entry: MachineRecord,
+  report: HostReport,
+): { entry: MachineRecord; why: string } {
+  if (entry.attempt?.status === "running") return { entry, why: "" };
+  const claim = report.states[machine.name];
+  if (claim && contradicts(entry, claim) && machine.states.has(claim.state)) {
+    return { entry: reportedState(world, machine, entry, claim), why: "reported by the host" };
+  }
+  const check = report.checks[machine.name];
+  const late = claim?.revision != null && claim.revision !== entry.revision;
+  if (!check || check.ok || check.failures < failuresToLeave || check.state !== entry.state || late)
+    return { entry, why: "" };
+  return { entry: leaveState(world, machine, entry), why: `check failed: ${check.message}` };
+}
+
+/** R3: a claim wins over the record unless its marker is older than the record, or it says the same. */
+export function contradicts(entry: MachineRecord, claim: StateClaim): boolean {
+  return claim.state !== entry.state && (claim.revision === null || claim.revision >= entry.revision);
+}
+
+function reportedState(world: World, machine: Machine, entry: MachineRecord, claim: StateClaim): MachineRecord {
+  const next = entered(entry, claim.state, machine.initial, { now: world.now, commit: world.desired.commit });
+  return { ...next, revision: Math.max(claim.revision ?? 0, entry.revision) };
+}
+
+/** A state that does not hold any more: the machine is back in the one before it, from where it can be entered again. */
+function leaveState(world: World, machine: Machine, entry: MachineRecord): MachineRecord {
+  const before = entry.applied.slice(0, -1);
+  const state = before.at(-1)?.state ?? machine.initial;
+  if (state === entry.state) return entry;
+  const next = entered(entry, state, machine.initial, { now: world.now, commit: world.desired.commit });
+  return { ...next, applied: before };
+}
+
+/** True when a host's own steps leave a marker on it: then a transition without steps has to leave one too. */
+export function leavesMarker(subject: AnySubject): subject is Host {
+  return subject.kind === "host" && subject.transport !== "agent";
+}

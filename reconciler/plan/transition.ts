@@ -1,0 +1,121 @@
+// Edits of a machine's record: starting, progress and end of a transition. Pure; the engine records what they return.
+import { digest } from "../model/digest.ts";
+import { isoTime } from "../model/duration.ts";
+import { withoutLoops } from "../model/graph.ts";
+import type { Applied, Attempt, MachineRecord, Once } from "../model/record.ts";
+import type { Settings, Step, Transition } from "../model/types.ts";
+
+/** Identity of a transition's definition: a changed one starts the count of attempts anew. */
+export function definitionOf(transition: Transition): string {
+  const { from, to, steps } = transition;
+  return digest({ from, to, steps });
+}
+
+/** The attempt that a transition starts or goes on with. Steps that ended well are not run again if the attempt was interrupted. */
+export function beginAttempt(
+  entry: MachineRecord,
+  transition: Transition,
+  reason: Attempt["reason"],
+  now: number,
+): MachineRecord {
+  const definition = definitionOf(transition);
+  const last = sameWay(entry.attempt, transition) ? entry.attempt : null;
+  const interrupted = last?.status === "running" && last.definition === definition;
+  const never = new Set(transition.steps.filter(({ repeat }) => repeat === "never").map(({ key }) => key));
+  const done = interrupted ? last.done : (last?.done ?? []).filter((key) => never.has(key));
+  const number = last?.definition === definition ? last.number + (interrupted ? 0 : 1) : 1;
+  const attempt: Attempt = {
+    from: transition.from,
+    to: transition.to,
+    reason,
+    number,
+    status: "running",
+    startedAt: isoTime(now),
+    definition,
+    done,
+    step: null,
+    retryAt: null,
+    error: null,
+  };
+  return { ...entry, attempt };
+}
+
+export function sameWay(attempt: Attempt | null, transition: Transition): boolean {
+  return attempt !== null && attempt.from === transition.from && attempt.to === transition.to;
+}
+
+/** The start of a step, before it runs (S1). */
+export function stepStarted(entry: MachineRecord, step: Step, now: number): MachineRecord {
+  const attempt = entry.attempt && { ...entry.attempt, step: step.key };
+  return { ...entry, attempt, once: step.repeat === "never" ? setOnce(entry, step.key, "started", now) : entry.once };
+}
+
+/** The good end of a step. */
+export function stepDone(entry: MachineRecord, key: string, now: number): MachineRecord {
+  const attempt = entry.attempt && { ...entry.attempt, step: null, done: [...new Set([...entry.attempt.done, key])] };
+  return { ...entry, attempt, once: key in entry.once ? setOnce(entry, key, "done", now) : entry.once };
+}
+
+/** The bad end of a step; `step` stays, so that it is known which one failed. */
+export function stepFailed(
+  entry: MachineRecord,
+  error: string,
+  settings: Settings["attempts"],
+  now: number,
+): MachineRecord {
+  const { attempt } = entry;
+  if (attempt === null) return entry;
+  const key = attempt.step ?? "";
+  const retryAt = isoTime(now + backoffMs(attempt.number, settings, `${attempt.definition}${attempt.startedAt}`));
+  const once = key in entry.once ? setOnce(entry, key, "failed", now) : entry.once;
+  return { ...entry, once, attempt: { ...attempt, status: "failed", retryAt, error: error.slice(0, 2000) } };
+}
+
+/** A failure that says nothing about the step, such as a host rebuilt under it: tried again soon, and not counted. */
+export function attemptSetBack(entry: MachineRecord, settings: Settings["attempts"], now: number): MachineRecord {
+  const { attempt } = entry;
+  if (attempt === null) return entry;
+  const retryAt = isoTime(now + settings.backoffMs);
+  return { ...entry, attempt: { ...attempt, status: "failed", number: attempt.number - 1, step: null, retryAt } };
+}
+
+/** Changes what is known of a step that must not repeat. */
+export function setOnce(entry: MachineRecord, key: string, status: Once["status"], now: number): Record<string, Once> {
+  const round = entry.once[key]?.round ?? 0;
+  return { ...entry.once, [key]: { status, at: isoTime(now), round } };
+}
+
+/** The record of a machine that has just entered a state. */
+export function entered(
+  entry: MachineRecord,
+  state: string,
+  initial: string,
+  context: { readonly now: number; readonly commit: string },
+): MachineRecord {
+  const at = isoTime(context.now);
+  const step: Applied = { state, at, desired: context.commit };
+  const applied = state === initial ? [] : withoutLoops([...entry.applied, step], (item) => item.state);
+  const replay = entry.replay[0] === state ? entry.replay.slice(1) : entry.replay;
+  return {
+    ...entry,
+    state,
+    since: at,
+    desired: context.commit,
+    revision: entry.revision + 1,
+    applied,
+    replay,
+    attempt: null,
+    updates: 0,
+    updateKeys: entry.updateKeys,
+  };
+}
+
+/**
+ * Wait before the next try: the first wait doubled for each failure, at most the longest one, less up to a quarter by chance,
+ * so that hosts that failed together do not come back together. The chance is a digest, so that one world has one decision (R1).
+ */
+export function backoffMs(failures: number, settings: Settings["attempts"], seed: string): number {
+  const full = Math.min(settings.backoffMs * 2 ** Math.min(failures - 1, 30), settings.backoffMaxMs);
+  const chance = Number.parseInt(digest(seed).slice(0, 8), 16) / 0xffffffff;
+  return Math.round(full * (1 - chance / 4));
+}

@@ -1,0 +1,117 @@
+// The world as a decision sees it: plain values, time included. Nothing here reads a clock or touches anything.
+import { type CelHost, CelRecord, CelReport, type GuardValues } from "../model/guard.ts";
+import { celHost } from "../model/guard-values.ts";
+import type { DesiredCommit } from "../model/ports.ts";
+import type { MachineRecord, SubjectRecord } from "../model/record.ts";
+import type { HostReport } from "../model/report.ts";
+import type { Group, Host } from "../model/types.ts";
+
+export interface World {
+  /** Milliseconds since the epoch. */
+  readonly now: number;
+  readonly desired: DesiredCommit;
+  readonly records: ReadonlyMap<string, SubjectRecord>;
+  readonly reports: ReadonlyMap<string, HostReport>;
+  /** Subjects with a transition running in this reconciler. */
+  readonly inFlight: ReadonlySet<string>;
+}
+
+/** A host or a group with machines of its own. */
+export type AnySubject = Host | Group;
+
+/** An agent that has not reported for this long is silent: what it said is not known to hold any more. */
+export const agentSilentMs = 300_000;
+
+export function subjectOf(world: World, name: string): AnySubject | null {
+  const { hosts, groups } = world.desired.loaded.repository;
+  return hosts.get(name) ?? groups.get(name) ?? null;
+}
+
+/** Every subject that carries machines, in name order. */
+export function subjectNames(world: World): string[] {
+  const { hosts, groups } = world.desired.loaded.repository;
+  const shared = [...groups.values()].filter((group) => group.machines.size > 0).map(({ name }) => name);
+  return [...hosts.keys(), ...shared].toSorted();
+}
+
+/** The host's report if it can be relied on now, or why not. */
+export function currentReport(
+  world: World,
+  host: Host,
+): { readonly report: HostReport } | { readonly reason: string; readonly message: string } {
+  const report = world.reports.get(host.name);
+  if (!report) return { reason: "NoReport", message: "nothing was heard of the host yet" };
+  if (!report.reachable) return { reason: "Unreachable", message: report.message };
+  if (host.transport === "agent" && world.now - report.at >= agentSilentMs) {
+    return { reason: "AgentSilent", message: `no report for ${agentSilentMs / 60_000} min` };
+  }
+  return { report };
+}
+
+interface Seen {
+  readonly host: Host;
+  readonly report: HostReport | undefined;
+  readonly silent: boolean;
+  readonly value: CelHost;
+}
+const seenByRecord = new WeakMap<SubjectRecord, Seen>();
+
+/** A host as other hosts' guards see it. States that are not known for certain now are absent (B4). */
+function seenByOthers(world: World, host: Host): CelHost {
+  const record = world.records.get(host.name);
+  if (!record) return celHost(host, {});
+  const report = world.reports.get(host.name);
+  const known = "report" in currentReport(world, host) && report?.incarnation === record.incarnation;
+  const seen = seenByRecord.get(record);
+  if (seen && seen.host === host && seen.report === report && seen.silent === !known) return seen.value;
+  const value = celHost(host, known ? knownStates(record, null) : {});
+  seenByRecord.set(record, { host, report, silent: !known, value });
+  return value;
+}
+
+/** States of machines that are at rest; a machine on its way is in neither of two states. */
+function knownStates(record: SubjectRecord, always: string | null): Record<string, string> {
+  const states: Record<string, string> = {};
+  for (const [machine, entry] of Object.entries(record.machines)) {
+    if (entry.attempt === null || machine === always) states[machine] = entry.state;
+  }
+  return states;
+}
+
+/** What the guards of one machine of one subject may read. */
+export function guardValues(world: World, subject: AnySubject, [machine, entry]: [string, MachineRecord]): GuardValues {
+  const { hosts, groups } = world.desired.loaded.repository;
+  const record = world.records.get(subject.name);
+  const states = { ...(record ? knownStates(record, machine) : {}), [machine]: entry.state };
+  return {
+    host: celHost(subject.kind === "host" ? subject : nobody(subject.name), states),
+    report: new CelReport(world.reports.get(subject.name)?.facts ?? {}),
+    record: new CelRecord(entry.state, new Date(entry.since)),
+    group: (name) => groups.get(name)?.members.map((member) => seenByOthers(world, must(hosts, member))),
+    hosts: () => [...hosts.values()].map((host) => seenByOthers(world, host)),
+    now: new Date(world.now),
+    updates: entry.updates,
+  };
+}
+
+function must(hosts: ReadonlyMap<string, Host>, name: string): Host {
+  return hosts.get(name) ?? nobody(name);
+}
+
+function nobody(name: string): Host {
+  const ssh = { user: null, port: 22, hostKey: null };
+  return {
+    kind: "host",
+    name,
+    file: "",
+    machines: new Map(),
+    region: null,
+    address: null,
+    transport: "agent",
+    ssh,
+    owner: null,
+    labels: {},
+    vars: {},
+    hold: null,
+  };
+}

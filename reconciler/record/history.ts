@@ -1,0 +1,64 @@
+// History of one subject, read from the branch `observed` alone.
+import { simpleGit } from "simple-git";
+import { decodeRecord, type SubjectRecord } from "../model/record.ts";
+import { recordPath } from "./layout.ts";
+
+/** One commit in which a subject's record changed, newest first in a list. */
+export interface HistoryEntry {
+  readonly commit: string;
+  /** ISO 8601, UTC. */
+  readonly at: string;
+  /** The lines of the message that are about this subject; empty for notes such as a started attempt. */
+  readonly lines: readonly string[];
+  /** Commit of `main` in force. */
+  readonly desired: string;
+  readonly epoch: number;
+}
+
+/** The latest `limit` changes of a subject. `dir` is a bare repository that has `ref`. */
+export async function readHistory(
+  dir: string,
+  ref: string,
+  query: { readonly name: string; readonly limit: number },
+): Promise<HistoryEntry[]> {
+  const format = "%H%x1f%cI%x1f%B%x1f%(trailers:key=Desired,valueonly)%x1f%(trailers:key=Epoch,valueonly)%x1e";
+  const paths = [recordPath("host", query.name), recordPath("group", query.name)];
+  const text = await simpleGit({ baseDir: dir, timeout: { block: 60_000 } })
+    .env(quietEnvironment())
+    .raw(["log", `--format=${format}`, `--max-count=${query.limit}`, ref, "--", ...paths]);
+  return text.split("\x1e").flatMap((chunk) => {
+    const [commit = "", at = "", body = "", desired = "", epoch = ""] = chunk.trim().split("\x1f");
+    if (commit === "") return [];
+    return [
+      {
+        commit,
+        at: new Date(at).toISOString(),
+        lines: linesAbout(query.name, body),
+        desired: desired.trim(),
+        epoch: Number(epoch),
+      },
+    ];
+  });
+}
+
+/** The record of a subject at a commit, or null when it has none there. */
+export async function readSubject(dir: string, ref: string, name: string): Promise<SubjectRecord | null> {
+  const git = simpleGit({ baseDir: dir, timeout: { block: 60_000 } }).env(quietEnvironment());
+  for (const kind of ["host", "group"] as const) {
+    const path = recordPath(kind, name);
+    const listing = await git.raw(["ls-tree", ref, "--", path]);
+    if (listing.trim() !== "") return decodeRecord(await git.raw(["cat-file", "blob", `${ref}:${path}`]), path);
+  }
+  return null;
+}
+
+/** Reading a local repository needs nothing of this process's environment, and simple-git refuses much of what may be in it. */
+function quietEnvironment(): Record<string, string> {
+  const { PATH = "/usr/bin:/bin", HOME = "/nonexistent" } = process.env;
+  return { PATH, HOME, LC_ALL: "C" };
+}
+
+function linesAbout(name: string, body: string): string[] {
+  const lines = body.split("\n").filter((line) => line.startsWith(`${name}: `) && !line.endsWith(": noted"));
+  return [...new Set(lines.map((line) => line.slice(name.length + 2).replace(/ \(\+\d+\)$/, "")))];
+}

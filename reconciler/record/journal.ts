@@ -1,0 +1,153 @@
+// The journal: changes of the record that are not pushed yet, on the local disk, synced before anything is acknowledged (D1).
+// Segments of lines `checksum json`; a torn tail is recognised by its checksum and cut. Replaying a segment twice does no harm.
+import { createHash } from "node:crypto";
+import { type FileHandle, mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
+
+/** One line of the journal: a subject's whole record, and the line for the commit message. */
+export interface JournalEntry {
+  readonly record: unknown;
+  readonly summary: string | null;
+  readonly desired: string;
+}
+
+interface Waiting {
+  readonly line: string;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+export class Journal {
+  private readonly dir: string;
+  private segment = 0;
+  private file: FileHandle | null = null;
+  private waiting: Waiting[] = [];
+  private scheduled = false;
+  /** File operations in the order in which they were asked for. */
+  private last: Promise<unknown> = Promise.resolve();
+
+  private constructor(dir: string) {
+    this.dir = dir;
+  }
+
+  /** Opens the journal of a folder and gives back what earlier runs left in it, oldest first. */
+  static async open(dir: string): Promise<{ journal: Journal; entries: JournalEntry[] }> {
+    await mkdir(dir, { recursive: true });
+    await syncFolder(dirname(dir));
+    const journal = new Journal(dir);
+    const entries: JournalEntry[] = [];
+    for (const number of await journal.segments()) {
+      entries.push(...parseSegment(await readFile(journal.path(number), "utf8")));
+      journal.segment = number;
+    }
+    await journal.rotate();
+    return { journal, entries };
+  }
+
+  /** Resolves when the entry is on the disk. Entries that arrive together share one sync. */
+  append(entry: JournalEntry): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.waiting.push({ line: lineOf(entry), resolve, reject });
+      if (this.scheduled) return;
+      this.scheduled = true;
+      void this.inOrder(() => this.drain());
+    });
+  }
+
+  /** Begins a new segment and says the number of the last one before it, to be cut once its content is pushed. */
+  rotate(): Promise<number> {
+    return this.inOrder(async () => {
+      await this.file?.close();
+      const before = this.segment;
+      this.segment = before + 1;
+      this.file = await open(this.path(this.segment), "a");
+      await syncFolder(this.dir);
+      return before;
+    });
+  }
+
+  /** Removes every segment up to `last`. */
+  async cut(last: number): Promise<void> {
+    for (const number of await this.segments()) if (number <= last) await rm(this.path(number), { force: true });
+  }
+
+  /** Sets all segments aside, for people to look at: someone else has written the record since. */
+  async setAside(): Promise<string> {
+    const aside = `${this.dir}-aside-${Date.now()}`;
+    await this.close();
+    await rename(this.dir, aside);
+    await mkdir(this.dir, { recursive: true });
+    this.segment = 0;
+    await this.rotate();
+    return aside;
+  }
+
+  close(): Promise<void> {
+    return this.inOrder(async () => {
+      await this.file?.close();
+      this.file = null;
+    });
+  }
+
+  private inOrder<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.last.then(work);
+    this.last = done.catch(() => {});
+    return done;
+  }
+
+  /** Writes all that waits, with one sync. */
+  private async drain(): Promise<void> {
+    this.scheduled = false;
+    const batch = this.waiting;
+    this.waiting = [];
+    try {
+      if (this.file === null) throw new Error("the journal is closed");
+      await this.file.appendFile(batch.map(({ line }) => line).join(""));
+      await this.file.datasync();
+      for (const { resolve } of batch) resolve();
+    } catch (error) {
+      for (const { reject } of batch) reject(error);
+    }
+  }
+
+  private async segments(): Promise<number[]> {
+    const names = await readdir(this.dir);
+    const numbers = names.flatMap((name) => /^(\d{1,12})\.log$/.exec(name)?.[1] ?? []).map(Number);
+    return numbers.toSorted((a, b) => a - b);
+  }
+
+  private path(segment: number): string {
+    return join(this.dir, `${segment}.log`);
+  }
+}
+
+function lineOf(entry: JournalEntry): string {
+  const text = JSON.stringify(entry);
+  return `${checksum(text)} ${text}\n`;
+}
+
+function checksum(text: string): string {
+  return createHash("sha256").update(text).digest("hex").slice(0, 16);
+}
+
+/** Entries up to the first line whose checksum does not fit: what follows a torn write was never acknowledged. */
+function parseSegment(text: string): JournalEntry[] {
+  const entries: JournalEntry[] = [];
+  for (const line of text.split("\n")) {
+    const sum = line.slice(0, 16);
+    const body = line.slice(17);
+    if (sum !== checksum(body)) break;
+    entries.push(JSON.parse(body) as JournalEntry);
+  }
+  return entries;
+}
+
+/** Makes the names in a folder durable. */
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, "r");
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}

@@ -1,0 +1,23 @@
+// The record in memory: the embedded default of tests and of dry runs. It promises nothing beyond the life of the process.
+import type { LoadedRecord, RecordChange, RecordReader, RecordWriter } from "../model/ports.ts";
+import { decodeRecord, encodeRecord, type SubjectRecord } from "../model/record.ts";
+
+export class MemoryRecord implements RecordReader, RecordWriter {
+  readonly changes: RecordChange[] = [];
+  private readonly texts = new Map<string, string>();
+
+  load(): Promise<LoadedRecord> {
+    const subjects: SubjectRecord[] = [...this.texts.values()].map((text) => decodeRecord(text, "in memory"));
+    return Promise.resolve({ subjects, epoch: 1 });
+  }
+
+  append(change: RecordChange): Promise<void> {
+    this.changes.push(change);
+    this.texts.set(change.record.name, encodeRecord(change.record));
+    return Promise.resolve();
+  }
+
+  flush(): Promise<void> {
+    return Promise.resolve();
+  }
+}

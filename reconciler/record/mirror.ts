@@ -1,0 +1,122 @@
+// The mirror: a bare repository that follows the remote's `main` and `observed`. It never has a work tree, and only moves forward (D6).
+import { mkdir } from "node:fs/promises";
+import { Failure, messageOf } from "../model/failure.ts";
+import type { DesiredCommit, DesiredReader, Poll, RunProcess } from "../model/ports.ts";
+import { type Problem, sortProblems } from "../model/problem.ts";
+import { isStatePath, RepositoryLoader } from "../model/repository.ts";
+import type { SourceFile } from "../model/types.ts";
+import { checkRemote, Git, type GitResult, gitFailure, type TreeEntry, withoutCredentials } from "./git.ts";
+
+export const mainRef = "refs/stateward/main";
+export const observedRef = "refs/stateward/observed";
+
+/** Paths of a state repository that are read. */
+export const statePaths: readonly string[] = ["stateward.yaml", "machines", "hosts"];
+
+/** Opens the mirror in `dir`, and makes it if there is none. */
+export async function openMirror(dir: string, runProcess: RunProcess): Promise<Git> {
+  await mkdir(dir, { recursive: true });
+  const git = new Git(dir, runProcess);
+  if ((await git.try(["rev-parse", "--git-dir"])).exit !== 0)
+    await git.run(["init", "--quiet", "--bare", "--initial-branch=main", dir]);
+  return git;
+}
+
+/** Object ids of the remote's branches, null where a branch does not exist. */
+export async function listRemote(git: Git, remote: string): Promise<{ main: string | null; observed: string | null }> {
+  const listing = await git.run(["ls-remote", "--", checkRemote(remote), "refs/heads/main", "refs/heads/observed"]);
+  const ids = new Map(listing.split("\n").map((line) => [line.split("\t")[1], line.split("\t")[0] ?? ""]));
+  return { main: ids.get("refs/heads/main") ?? null, observed: ids.get("refs/heads/observed") ?? null };
+}
+
+/** Fetches one branch into the mirror. Says false when the branch was rewound or rewritten: then the mirror stays as it is. */
+export async function fetchBranch(git: Git, remote: string, branch: "main" | "observed"): Promise<boolean> {
+  const refspec = `refs/heads/${branch}:refs/stateward/${branch}`;
+  const result = await git.try(
+    ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", checkRemote(remote), refspec],
+    { timeoutMs: 600_000 },
+  );
+  if (result.exit === 0) return true;
+  if (isRewound(result)) return false;
+  throw gitFailure(["fetch"], result);
+}
+
+function isRewound(result: GitResult): boolean {
+  return /\(non-fast-forward\)|rejected/.test(result.stderr);
+}
+
+/** Follows `main`: parses each new commit, keeping what did not change. */
+export class DesiredMirror implements DesiredReader {
+  private readonly git: Git;
+  private readonly remote: string;
+  private readonly loader: RepositoryLoader;
+  private texts = new Map<string, string>();
+  private last: string | null = null;
+
+  constructor(git: Git, remote: string, loader: RepositoryLoader) {
+    this.git = git;
+    this.remote = remote;
+    this.loader = loader;
+  }
+
+  async poll(): Promise<Poll> {
+    try {
+      return await this.look();
+    } catch (error) {
+      // With nothing in force yet, the mirror's own last commit is better than none: the remote may be what the outage took.
+      const kept = this.last === null ? await this.git.resolve(mainRef) : null;
+      if (kept !== null) return this.read(kept);
+      return { kind: "unreachable", message: withoutCredentials(messageOf(error)) };
+    }
+  }
+
+  private async look(): Promise<Poll> {
+    const { main } = await listRemote(this.git, this.remote);
+    if (main === null) {
+      throw new Failure("waiting", "the remote has no branch main", {
+        reason: "NoMain",
+        hint: "push the state repository to it",
+      });
+    }
+    if (main === this.last) return { kind: "unchanged" };
+    if (!(await fetchBranch(this.git, this.remote, "main"))) {
+      return {
+        kind: "rewound",
+        message: `main was rewound or rewritten to ${main.slice(0, 8)}: the last accepted commit stays in force`,
+      };
+    }
+    return this.read((await this.git.resolve(mainRef)) ?? main);
+  }
+
+  private async read(commit: string): Promise<Poll> {
+    const desired = await this.at(commit);
+    this.last = commit;
+    return { kind: "changed", desired };
+  }
+
+  /** A commit's files, parsed and checked. */
+  async at(commit: string): Promise<DesiredCommit> {
+    const tree = (await this.git.tree(commit, statePaths)).filter(({ path }) => isStatePath(path));
+    const regular = tree.filter(({ mode }) => mode === "100644" || mode === "100755");
+    const wanted = [...new Set(regular.map(({ id }) => id))];
+    const fetched = await this.git.blobs(wanted.filter((id) => !this.texts.has(id)));
+    this.texts = new Map(wanted.map((id) => [id, this.texts.get(id) ?? fetched.get(id) ?? ""]));
+    const files: SourceFile[] = regular.map(({ id, path }) => ({ path, id, text: this.texts.get(id) ?? "" }));
+    const loaded = this.loader.load(files);
+    const odd = tree.filter((entry) => !regular.includes(entry)).map(notRegular);
+    return { commit, loaded: { ...loaded, problems: sortProblems([...odd, ...loaded.problems]) } };
+  }
+}
+
+function notRegular({ path, mode }: TreeEntry): Problem {
+  const what = mode === "120000" ? "a symbolic link" : "a submodule";
+  return {
+    file: path,
+    line: 1,
+    column: 1,
+    severity: "error",
+    code: "SW503",
+    message: `${path} is ${what}`,
+    remedy: "commit the file itself",
+  };
+}

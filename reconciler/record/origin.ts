@@ -1,0 +1,94 @@
+// The embedded origin: a bare repository made from the files of a folder, so that everything runs without a Git server.
+import { createHash } from "node:crypto";
+import { mkdir, readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { RunProcess } from "../model/ports.ts";
+import { isStatePath } from "../model/repository.ts";
+import type { SourceFile } from "../model/types.ts";
+import { writeCommit } from "./commit.ts";
+import { Git } from "./git.ts";
+import { statePaths } from "./mirror.ts";
+
+/** The commit that was last made from the folder. */
+const seededRef = "refs/stateward/seeded";
+
+/** What became of the folder's files. */
+export type OriginState =
+  | { readonly kind: "created" | "unchanged" | "committed"; readonly commit: string }
+  /** Both the folder and the branch have moved on: a person has to say which is meant. */
+  | { readonly kind: "diverged"; readonly commit: string };
+
+/** Files of a state repository as they stand in a folder, with the ids that Git would give them. */
+export async function readStateFolder(folder: string): Promise<SourceFile[]> {
+  const files: SourceFile[] = [];
+  for (const top of statePaths) {
+    for (const path of await listFiles(folder, top)) {
+      if (!isStatePath(path)) continue;
+      const bytes = await readFile(join(folder, path));
+      files.push({ path, id: blobId(bytes), text: bytes.toString("utf8") });
+    }
+  }
+  return files;
+}
+
+async function listFiles(folder: string, path: string): Promise<string[]> {
+  if (path === "stateward.yaml") {
+    const exists = (await readdir(folder)).includes(path);
+    return exists ? [path] : [];
+  }
+  const entries = await readdir(join(folder, path), { withFileTypes: true, recursive: true }).catch(() => []);
+  const files = entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath ?? entry.path, entry.name).slice(folder.length + 1));
+  return files.map((file) => file.replaceAll("\\", "/")).toSorted();
+}
+
+function blobId(bytes: Buffer): string {
+  return createHash("sha1").update(`blob ${bytes.length}\0`).update(bytes).digest("hex");
+}
+
+/**
+ * Makes the origin in `dir`, or brings changes of the folder into it: when the folder changed since it was last taken over,
+ * and nobody has pushed to the origin meanwhile.
+ */
+export async function syncOrigin(dir: string, folder: string, runProcess: RunProcess): Promise<OriginState> {
+  await mkdir(dir, { recursive: true });
+  const git = new Git(dir, runProcess);
+  if ((await git.try(["rev-parse", "--git-dir"])).exit !== 0)
+    await git.run(["init", "--quiet", "--bare", "--initial-branch=main", dir]);
+  const files = await readStateFolder(folder);
+  const main = await git.resolve("refs/heads/main");
+  const seeded = await git.resolve(seededRef);
+  if (main === null) return { kind: "created", commit: await seed(git, files, { parent: null, removed: [] }) };
+  const known = seeded === null ? [] : await git.tree(seeded, statePaths);
+  if (sameFiles(files, known)) return { kind: "unchanged", commit: main };
+  if (seeded !== main) return { kind: "diverged", commit: main };
+  const paths = new Set(files.map(({ path }) => path));
+  const removed = known.map(({ path }) => path).filter((path) => !paths.has(path));
+  return { kind: "committed", commit: await seed(git, files, { parent: main, removed }) };
+}
+
+function sameFiles(files: readonly SourceFile[], known: readonly { path: string; id: string }[]): boolean {
+  const text = (list: readonly { path: string; id: string }[]): string =>
+    JSON.stringify(list.map(({ path, id }) => `${path} ${id}`).toSorted());
+  return text(files) === text(known);
+}
+
+async function seed(
+  git: Git,
+  files: readonly SourceFile[],
+  base: { parent: string | null; removed: string[] },
+): Promise<string> {
+  const message =
+    base.parent === null ? "Take over the files of the folder\n" : "Take over changed files of the folder\n";
+  const contents = files.map(({ path, text }) => ({ path, content: text }));
+  const commit = await writeCommit(git, {
+    ref: "refs/heads/main",
+    ...base,
+    message,
+    files: contents,
+    timeSeconds: Math.floor(Date.now() / 1000),
+  });
+  await git.run(["update-ref", seededRef, commit]);
+  return commit;
+}

@@ -1,0 +1,67 @@
+// A4: every route names its policy, and everything else is refused before its body is read.
+import type { FastifyInstance, FastifyRequest } from "fastify";
+import { Failure } from "../model/failure.ts";
+import { type Bearer, readBearer } from "./tokens.ts";
+
+/**
+ * `public`: anyone who can connect. `subject`: the token of the host in the path, or an operator's. `operator`: an operator's.
+ * `state`: the token of the subject that is asked about, or an operator's; anyone where the settings say `state_access: open`.
+ */
+export type Policy = "public" | "subject" | "operator" | "state";
+
+declare module "fastify" {
+  interface FastifyContextConfig {
+    policy?: Policy;
+  }
+}
+
+export interface PolicyOptions {
+  readonly key: Buffer;
+  readonly stateAccess: () => "token" | "open";
+}
+
+/** Adds the checks to a server. A route without a policy is a bug, and keeps the server from starting. */
+export function enforcePolicies(app: FastifyInstance, options: PolicyOptions): void {
+  app.addHook("onRoute", (route) => {
+    if (route.config?.policy === undefined)
+      throw new Error(`the route ${String(route.method)} ${route.url} names no policy`);
+  });
+  app.addHook("onRequest", async (request) => {
+    const { policy } = request.routeOptions.config;
+    if (request.is404 || policy === undefined) {
+      throw new Failure("invalid", `nothing answers ${request.method} here`, {
+        reason: "UnknownRoute",
+        hint: "GET /openapi.json lists what there is",
+      });
+    }
+    if (policy === "public" || (policy === "state" && options.stateAccess() === "open")) return;
+    admit(policy, request, readBearer(options.key, request.headers.authorization));
+  });
+}
+
+function admit(policy: "subject" | "operator" | "state", request: FastifyRequest, bearer: Bearer | null): void {
+  if (bearer === null) {
+    throw new Failure("invalid", "a valid bearer token is needed", {
+      reason: "Unauthorized",
+      hint: "stateward token HOST issues one; send it as Authorization: Bearer TOKEN",
+    });
+  }
+  if (bearer.kind === "operator") return;
+  const asked =
+    policy === "subject"
+      ? (request.params as { host?: string }).host
+      : policy === "state"
+        ? subjectParameter(request)
+        : null;
+  // A1: a subject's token is good for that subject alone, and the request has to name it.
+  if (asked === bearer.name) return;
+  throw new Failure("invalid", `this token speaks for ${bearer.name} alone`, {
+    reason: "Forbidden",
+    hint: "use the token of the host that is asked about, or an operator's",
+  });
+}
+
+function subjectParameter(request: FastifyRequest): string | null {
+  const { subject } = request.query as { subject?: string | string[] };
+  return typeof subject === "string" ? subject : null;
+}

@@ -1,0 +1,74 @@
+// Errors as RFC 9457 problem details: https://www.rfc-editor.org/rfc/rfc9457
+import type { FastifyError, FastifyReply, FastifyRequest } from "fastify";
+import { Failure } from "../model/failure.ts";
+import { redact } from "../model/redact.ts";
+
+export interface ProblemDetails {
+  readonly type: string;
+  readonly title: string;
+  readonly status: number;
+  readonly detail: string;
+  readonly hint?: string;
+}
+
+const statusOfReason: Readonly<Record<string, number>> = {
+  Unauthorized: 401,
+  Forbidden: 403,
+  UnknownRoute: 404,
+  UnknownSubject: 404,
+  UnknownMachine: 404,
+  NotCurrent: 406,
+  OldIncarnation: 409,
+  StaleSequence: 409,
+  Busy: 409,
+  NothingStalled: 409,
+  SubjectNeeded: 400,
+};
+
+function statusOf(failure: Failure): number {
+  const known = statusOfReason[failure.reason];
+  if (known !== undefined) return known;
+  switch (failure.kind) {
+    case "invalid":
+      return 422;
+    case "waiting":
+      return 409;
+    case "transient":
+    case "stalled":
+      return 503;
+  }
+}
+
+/** The answer to anything thrown while a request was handled. What is not ours to explain stays inside. */
+export function problemOf(error: unknown): ProblemDetails {
+  if (error instanceof Failure) {
+    const status = statusOf(error);
+    return details(error.reason, status, error.message, error.hint);
+  }
+  const { statusCode = 500, code = "Error", message, validation } = error as Partial<FastifyError>;
+  if (validation)
+    return details(
+      "InvalidBody",
+      400,
+      message ?? "the request does not fit its schema",
+      "GET /openapi.json has the schema",
+    );
+  if (statusCode < 500) return details(code, statusCode, message ?? "the request cannot be read", null);
+  return details("Internal", 500, "the request could not be handled", "see the log of the reconciler");
+}
+
+function details(reason: string, status: number, ...[detail, hint]: [string, string | null]): ProblemDetails {
+  return {
+    type: `urn:stateward:problem:${reason}`,
+    title: reason,
+    status,
+    detail: redact(detail),
+    ...(hint === null ? {} : { hint }),
+  };
+}
+
+export function sendProblem(error: unknown, _request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const problem = problemOf(error);
+  if (problem.status === 401) void reply.header("www-authenticate", 'Bearer realm="stateward"');
+  return reply.code(problem.status).type("application/problem+json").send(problem);
+}

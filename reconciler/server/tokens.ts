@@ -1,0 +1,55 @@
+// Bearer tokens: `sw1.KIND.NAME.MAC`. They are derived from one key, so any reconciler that has the key can check them, and none is stored.
+import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
+import { mkdir, open, readFile } from "node:fs/promises";
+import { dirname } from "node:path";
+import { Failure } from "../model/failure.ts";
+
+/** Who a token speaks for: one subject (a host, or a group with a machine of its own), or the people who operate the fleet. */
+export type Bearer = { readonly kind: "subject"; readonly name: string } | { readonly kind: "operator" };
+
+/** Reads the key, or makes one that only this user can read. At least 32 bytes, as hexadecimal digits. */
+export async function loadTokenKey(file: string): Promise<Buffer> {
+  const text = await readFile(file, "utf8").catch(() => null);
+  if (text !== null) {
+    const key = Buffer.from(text.trim(), "hex");
+    if (key.length >= 32) return key;
+    throw new Failure("invalid", `${file} holds no key`, {
+      reason: "BadKey",
+      hint: "write at least 64 hexadecimal digits into it, or remove it: a new one is made, and every token has to be issued again",
+    });
+  }
+  await mkdir(dirname(file), { recursive: true });
+  const key = randomBytes(32);
+  try {
+    const handle = await open(file, "wx", 0o600);
+    await handle.writeFile(`${key.toString("hex")}\n`);
+    await handle.sync();
+    await handle.close();
+  } catch (error) {
+    // Another process was faster: its key is the key.
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return loadTokenKey(file);
+    throw error;
+  }
+  return key;
+}
+
+/** The token of a bearer. */
+export function issueToken(key: Buffer, bearer: Bearer): string {
+  const claim = bearer.kind === "operator" ? "operator." : `subject.${bearer.name}`;
+  return `sw1.${claim}.${mac(key, claim)}`;
+}
+
+/** Who an `Authorization` header speaks for, or null. Takes the same time whatever is wrong with it. */
+export function readBearer(key: Buffer, header: string | undefined): Bearer | null {
+  const token = /^Bearer (sw1\.(operator|subject)\.([a-z0-9._-]{0,64})\.([A-Za-z0-9_-]{43}))$/.exec(header ?? "");
+  const [, , kind = "", name = "", given = ""] = token ?? [];
+  const wanted = Buffer.from(mac(key, `${kind}.${name}`));
+  const found = Buffer.alloc(wanted.length);
+  found.write(given);
+  if (!timingSafeEqual(wanted, found) || token === null) return null;
+  return kind === "operator" ? { kind } : { kind: "subject", name };
+}
+
+function mac(key: Buffer, claim: string): string {
+  return createHmac("sha256", key).update(`stateward token 1 ${claim}`).digest("base64url");
+}
