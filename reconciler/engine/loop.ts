@@ -354,12 +354,13 @@ export class Engine {
   private consider(next: DesiredCommit): void {
     const { problems, repository } = next.loaded;
     if (hasErrors(problems)) {
+      const errors = problems.filter(({ severity }) => severity === "error");
       this.trouble = {
         commit: next.commit,
         message: `commit ${next.commit.slice(0, 8)} has problems and is not in force`,
-        problems,
+        problems: errors,
       };
-      this.ports.events({ kind: "refused", commit: next.commit, problems: problems.length });
+      this.ports.events({ kind: "refused", commit: next.commit, problems: errors.length });
       return;
     }
     const before = this.desired;

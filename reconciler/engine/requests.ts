@@ -91,7 +91,14 @@ export function applyVerdict(entry: MachineRecord, { word, steps, at }: Verdict)
     ];
   });
   const { attempt } = entry;
-  const done = word === "skip" && attempt?.step != null ? [...attempt.done, attempt.step] : (attempt?.done ?? []);
-  const next = attempt && { ...attempt, done, step: null, number: 0, status: "failed" as const, retryAt: at };
-  return { ...entry, once: Object.fromEntries(once), attempt: next };
+  const freed = { ...entry, once: Object.fromEntries(once) };
+  if (attempt === null) return freed;
+  // A skipped step counts as done, and the attempt goes on behind it; a retry begins again, with all its tries before it.
+  if (word === "skip" && attempt.step !== null) {
+    return {
+      ...freed,
+      attempt: { ...attempt, done: [...attempt.done, attempt.step], step: null, number: 1, status: "running" },
+    };
+  }
+  return { ...freed, attempt: { ...attempt, step: null, number: 0, status: "failed", retryAt: at } };
 }

@@ -95,9 +95,10 @@ function assemble(entries: readonly Entry[], options: LoadOptions): LoadedReposi
   for (const entry of entries) {
     if (entry.kind === "invalid" || entry.kind === "machine") problems.push(...entry.problems);
     if (entry.kind === "settings") settings = parseSettings(entry.parsed.value);
-    if (entry.kind === "machine") addOnce(machines, entry.machine, entry.parsed, ["machine"], problems);
-    if (entry.kind === "host") addOnce(hosts, entry.host, entry.parsed, ["host"], problems);
-    if (entry.kind === "group") addOnce(groups, entry.group, entry.parsed, ["group"], problems);
+    if (entry.kind === "machine")
+      addOnce(machines, entry.machine, entry.parsed, { key: "machine", taken: new Map(), problems });
+    if (entry.kind === "host") addOnce(hosts, entry.host, entry.parsed, { key: "host", taken: groups, problems });
+    if (entry.kind === "group") addOnce(groups, entry.group, entry.parsed, { key: "group", taken: hosts, problems });
   }
   problems.push(...checkSettings(entries, settings, options));
   const guards = new GuardCompiler([...groups.keys()].toSorted());
@@ -134,20 +135,20 @@ function checkSettings(entries: readonly Entry[], settings: Repository["settings
   ];
 }
 
+/** Adds a value under its name, or a problem where the name is taken. Hosts and groups share their names: both are subjects. */
 function addOnce<T extends { name: string; file: string }>(
   map: Map<string, T>,
   value: T,
   parsed: ParsedYaml,
-  ...[path, problems]: [string[], Problem[]]
+  other: { readonly key: string; readonly taken: ReadonlyMap<string, { file: string }>; readonly problems: Problem[] },
 ): void {
-  const first = map.get(value.name);
+  const first = map.get(value.name) ?? other.taken.get(value.name);
   if (first === undefined) {
     map.set(value.name, value);
     return;
   }
-  const place = parsed.locate(path);
-  problems.push({
-    ...place,
+  other.problems.push({
+    ...parsed.locate([other.key]),
     severity: "error",
     code: "SW201",
     message: `${value.name} is already defined in ${first.file}`,

@@ -90,7 +90,7 @@ function openAttempt({ entry, machine }: MachineWorld): Next | null {
 
 /** The next transition of a replay, or null when there is nothing to replay. */
 function replayNext({ machine, entry }: MachineWorld): { next: Next; path: readonly string[] } | null {
-  const wanted = entry.replay.filter((state) => state !== entry.state);
+  const wanted = entry.replay.slice(entry.replay.lastIndexOf(entry.state) + 1);
   const goal = wanted.find((state) => machine.states.has(state));
   const last = wanted.at(-1);
   if (last === undefined) return null;

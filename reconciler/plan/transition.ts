@@ -95,7 +95,8 @@ export function entered(
   const at = isoTime(context.now);
   const step: Applied = { state, at, desired: context.commit };
   const applied = state === initial ? [] : withoutLoops([...entry.applied, step], (item) => item.state);
-  const replay = entry.replay[0] === state ? entry.replay.slice(1) : entry.replay;
+  // What stood before the state in a replay is done with, also where a detour or a removed state led around it.
+  const replay = entry.replay.slice(entry.replay.lastIndexOf(state) + 1);
   return {
     ...entry,
     state,

@@ -1,13 +1,13 @@
-// The record in memory: the embedded default of tests and of dry runs. It promises nothing beyond the life of the process.
-import type { LoadedRecord, RecordChange, RecordReader, RecordWriter } from "../model/ports.ts";
-import { decodeRecord, encodeRecord, type SubjectRecord } from "../model/record.ts";
+// The record in memory. It passes the same suite as the one in Git, and promises nothing beyond the life of the process.
+import type { LoadedRecord, RecordChange, RecordReader, RecordWriter } from "../../reconciler/model/ports.ts";
+import { decodeRecord, encodeRecord } from "../../reconciler/model/record.ts";
 
 export class MemoryRecord implements RecordReader, RecordWriter {
   readonly changes: RecordChange[] = [];
   private readonly texts = new Map<string, string>();
 
   load(): Promise<LoadedRecord> {
-    const subjects: SubjectRecord[] = [...this.texts.values()].map((text) => decodeRecord(text, "in memory"));
+    const subjects = [...this.texts.values()].map((text) => decodeRecord(text, "in memory"));
     return Promise.resolve({ subjects, epoch: 1 });
   }
 

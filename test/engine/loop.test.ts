@@ -1,0 +1,413 @@
+// The loop with hosts, record and time in memory: the same code that runs in production, with other ports.
+import * as assert from "uvu/assert";
+import { Fleet } from "../../reconciler/engine/fleet.ts";
+import { Engine } from "../../reconciler/engine/loop.ts";
+import { Failure } from "../../reconciler/model/failure.ts";
+import type {
+  DesiredReader,
+  EngineEvent,
+  Outcome,
+  Poll,
+  RecordReader,
+  RecordWriter,
+} from "../../reconciler/model/ports.ts";
+import { FakeHosts, ManualClock, settle } from "../support/fake-hosts.ts";
+import { MemoryRecord } from "../support/memory-record.ts";
+import { suite } from "../support/suite.ts";
+import { chain, desired, type Files, lamp, load, localHost, noon } from "../support/world.ts";
+
+const test = suite("loop");
+const failed: Outcome = { kind: "failed", message: "exit 1", output: "" };
+
+class Desired implements DesiredReader {
+  private next: Poll | null = null;
+  push(files: Files, id: string): void {
+    this.next = { kind: "changed", desired: { commit: id, loaded: load(files) } };
+  }
+  poll(): Promise<Poll> {
+    const poll = this.next ?? { kind: "unchanged" as const };
+    this.next = null;
+    return Promise.resolve(poll);
+  }
+}
+
+interface Rig {
+  readonly engine: Engine;
+  readonly fleet: Fleet;
+  readonly clock: ManualClock;
+  readonly hosts: FakeHosts;
+  readonly record: RecordReader & RecordWriter;
+  readonly main: Desired;
+  readonly events: EngineEvent[];
+}
+
+/** A reconciler over these files; give it an earlier one's hosts, record and clock to take over from it. */
+async function start(files: Files, from: Partial<Pick<Rig, "hosts" | "record" | "clock">> = {}): Promise<Rig> {
+  const hosts = from.hosts ?? new FakeHosts();
+  const record = from.record ?? new MemoryRecord();
+  const clock = from.clock ?? new ManualClock(noon);
+  const main = new Desired();
+  main.push(files, desired(files).commit);
+  const events: EngineEvent[] = [];
+  const engine = new Engine({
+    clock,
+    desired: main,
+    record,
+    looker: hosts,
+    actor: hosts,
+    events: (event) => events.push(event),
+  });
+  await engine.start();
+  await clock.pass(100);
+  return { engine, fleet: new Fleet(engine, clock), clock, hosts, record, main, events };
+}
+
+const stateOf = ({ engine }: Rig, host: string, machine = "chain"): string | undefined =>
+  engine.recordOf(host)?.machines[machine]?.state;
+const reasonOf = ({ engine }: Rig, host: string, machine = "chain"): string | undefined =>
+  engine.recordOf(host)?.machines[machine]?.conditions[0]?.reason;
+const chainFiles = (target: string, machine: object = chain): Files => ({
+  "machines/chain.yaml": machine,
+  "hosts/a.yaml": localHost("a", { chain: target }),
+});
+const never = {
+  ...chain,
+  states: { ...chain.states, c: { enter: [{ from: "b", steps: [{ name: "to-c", run: "step c", repeat: "never" }] }] } },
+};
+
+test("a host moves along its path, and leaves its marker after each transition", async () => {
+  const rig = await start(chainFiles("d"));
+  assert.equal(rig.hosts.log, ["a to-b", "a to-c", "a to-d"]);
+  assert.is(stateOf(rig, "a"), "d");
+  assert.is(rig.hosts.marker("a", "chain"), "d");
+  assert.equal(rig.events.filter(({ kind }) => kind === "settled").length, 1);
+});
+
+test("R2: a host in its target state costs nothing: no step, and nothing is recorded", async () => {
+  const record = new MemoryRecord();
+  const rig = await start(chainFiles("d"), { record });
+  const before = record.changes.length;
+  await rig.clock.pass(600_000);
+  assert.is(record.changes.length, before);
+  assert.is(rig.hosts.log.length, 3);
+  const second = await start(chainFiles("d"), { hosts: rig.hosts, record, clock: rig.clock });
+  await second.clock.pass(600_000);
+  assert.is(record.changes.length, before, "a restart records nothing either");
+});
+
+test("S1: a step's start is recorded before it runs, its outcome before the next one starts", async () => {
+  const record = new MemoryRecord();
+  const hosts = new FakeHosts();
+  const two = {
+    ...chain,
+    states: {
+      a: null,
+      b: {
+        enter: [
+          {
+            from: "a",
+            steps: [
+              { name: "one", run: "1" },
+              { name: "two", run: "2" },
+            ],
+          },
+        ],
+      },
+    },
+  };
+  const seen: unknown[] = [];
+  hosts.onStep = ({ step }) => {
+    const attempt = record.changes.at(-1)?.record.machines.chain?.attempt;
+    seen.push([step.key, attempt?.step, attempt?.done]);
+    return { kind: "ok", output: "" };
+  };
+  await start({ "machines/chain.yaml": two, "hosts/a.yaml": localHost("a", { chain: "b" }) }, { hosts, record });
+  assert.equal(seen, [
+    ["one", "one", []],
+    ["two", "two", ["one"]],
+  ]);
+});
+
+test("S1: nothing runs when its start cannot be recorded", async () => {
+  const hosts = new FakeHosts();
+  const record = new MemoryRecord();
+  record.append = () => Promise.reject(new Error("disk full"));
+  const rig = await start(chainFiles("d"), { hosts, record });
+  assert.equal(hosts.log, []);
+  assert.ok(rig.engine.state().fatal?.includes("disk full"));
+});
+
+test("a failed step is tried again with backoff, then the host is stalled with the reason", async () => {
+  const hosts = new FakeHosts();
+  hosts.onStep = () => failed;
+  const rig = await start(chainFiles("d"), { hosts });
+  assert.is(hosts.log.length, 1);
+  await rig.clock.pass(3_600_000);
+  assert.is(hosts.log.length, 5);
+  assert.is(reasonOf(rig, "a"), "AttemptsExhausted");
+  hosts.onStep = () => ({ kind: "ok", output: "" });
+  await rig.fleet.verdict("a", null, "retry");
+  await rig.clock.pass(1000);
+  assert.is(stateOf(rig, "a"), "d");
+});
+
+test("skip goes on without the step that fails", async () => {
+  const hosts = new FakeHosts();
+  hosts.onStep = ({ step }) => (step.key === "to-b" ? failed : { kind: "ok", output: "" });
+  const rig = await start(chainFiles("d"), { hosts });
+  await rig.clock.pass(3_600_000);
+  await rig.fleet.verdict("a", "chain", "skip");
+  await rig.clock.pass(1000);
+  assert.is(stateOf(rig, "a"), "d");
+});
+
+test("a verdict where nothing is stalled is refused, and changes nothing", async () => {
+  const rig = await start(chainFiles("d"));
+  const before = rig.engine.recordOf("a");
+  await rig.fleet.verdict("a", null, "retry").then(
+    () => assert.unreachable(),
+    (error: unknown) => assert.is((error as Failure).reason, "NothingStalled"),
+  );
+  assert.is(rig.engine.recordOf("a"), before);
+});
+
+test("R4: a rebuilt host is replayed, and a step marked never runs again in its new life", async () => {
+  const rig = await start(chainFiles("d", never));
+  rig.hosts.rebuild("a");
+  await rig.clock.pass(60_000);
+  assert.equal(rig.hosts.log, ["a to-b", "a to-c", "a to-d", "a to-b", "a to-c", "a to-d"]);
+  assert.equal(rig.engine.recordOf("a")?.former, ["a-life-0001"]);
+  assert.is(stateOf(rig, "a"), "d");
+});
+
+test("a host rebuilt in the middle of a transition: no step of the old life runs on the new one", async () => {
+  const hosts = new FakeHosts();
+  const two = {
+    ...chain,
+    states: {
+      a: null,
+      b: {
+        enter: [
+          {
+            from: "a",
+            steps: [
+              { name: "one", run: "1" },
+              { name: "two", run: "2" },
+            ],
+          },
+        ],
+      },
+    },
+  };
+  let wiped = false;
+  hosts.onStep = ({ host, step }) => {
+    if (step.key === "one" && !wiped) {
+      wiped = true;
+      hosts.rebuild(host.name);
+    }
+    return { kind: "ok", output: "" };
+  };
+  const rig = await start({ "machines/chain.yaml": two, "hosts/a.yaml": localHost("a", { chain: "b" }) }, { hosts });
+  await rig.clock.pass(60_000);
+  assert.equal(hosts.log, ["a one", "a one", "a two"]);
+  assert.is(stateOf(rig, "a"), "b");
+});
+
+test("S2: a reconciler that dies during a step marked never: the next one learns the outcome from the host, and does not run it again", async () => {
+  const hosts = new FakeHosts();
+  hosts.onStep = ({ step }) => (step.key === "to-c" ? new Promise<Outcome>(() => {}) : { kind: "ok", output: "" });
+  const first = await start(chainFiles("d", never), { hosts });
+  assert.equal(hosts.log, ["a to-b", "a to-c"]);
+  // The step ends well on the host, while nobody listens.
+  const claims = (hosts as unknown as { claims: Map<string, number | null> }).claims;
+  for (const key of claims.keys()) claims.set(key, 0);
+  hosts.onStep = () => ({ kind: "ok", output: "" });
+  const second = await start(chainFiles("d", never), { hosts, record: first.record });
+  assert.equal(hosts.log, ["a to-b", "a to-c", "a to-d"]);
+  assert.is(stateOf(second, "a"), "d");
+});
+
+test("S2: when the host does not know either, it is stalled until a person says retry", async () => {
+  const hosts = new FakeHosts();
+  hosts.onStep = ({ step }) => (step.key === "to-c" ? new Promise<Outcome>(() => {}) : { kind: "ok", output: "" });
+  const first = await start(chainFiles("d", never), { hosts });
+  hosts.onStep = () => ({ kind: "ok", output: "" });
+  const second = await start(chainFiles("d", never), { hosts, record: first.record });
+  await second.clock.pass(3_600_000);
+  assert.equal(hosts.log, ["a to-b", "a to-c"]);
+  assert.is(reasonOf(second, "a"), "OutcomeUnknown");
+  await second.fleet.verdict("a", null, "retry");
+  await second.clock.pass(1000);
+  assert.equal(hosts.log, ["a to-b", "a to-c", "a to-c", "a to-d"]);
+});
+
+test("S2: skip leaves the step out, and goes on", async () => {
+  const hosts = new FakeHosts();
+  hosts.onStep = ({ step }) => (step.key === "to-c" ? failed : { kind: "ok", output: "" });
+  const rig = await start(chainFiles("d", never), { hosts });
+  await rig.clock.pass(3_600_000);
+  assert.equal(hosts.log, ["a to-b", "a to-c"], "a failed step marked never is not tried again");
+  await rig.fleet.verdict("a", null, "skip");
+  await rig.clock.pass(1000);
+  assert.is(stateOf(rig, "a"), "d");
+  assert.equal(hosts.log, ["a to-b", "a to-c", "a to-d"]);
+});
+
+test("S2: a step marked never does not start while its start cannot be pushed", async () => {
+  const hosts = new FakeHosts();
+  const record = new MemoryRecord();
+  let reachable = false;
+  record.flush = () => (reachable ? Promise.resolve() : Promise.reject(new Error("remote down")));
+  const rig = await start(chainFiles("d", never), { hosts, record });
+  await rig.clock.pass(60_000);
+  assert.equal(hosts.log, ["a to-b"]);
+  reachable = true;
+  await rig.clock.pass(600_000);
+  assert.equal(hosts.log, ["a to-b", "a to-c", "a to-d"]);
+});
+
+test("S4: a hold that comes while a transition runs stops it before its next step", async () => {
+  const hosts = new FakeHosts();
+  const two = {
+    ...chain,
+    states: {
+      a: null,
+      b: {
+        enter: [
+          {
+            from: "a",
+            steps: [
+              { name: "one", run: "1" },
+              { name: "two", run: "2" },
+            ],
+          },
+        ],
+      },
+    },
+  };
+  const files = { "machines/chain.yaml": two, "hosts/a.yaml": localHost("a", { chain: "b" }) };
+  let finish: (outcome: Outcome) => void = () => {};
+  hosts.onStep = ({ step }) =>
+    step.key === "one" ? new Promise<Outcome>((resolve) => (finish = resolve)) : { kind: "ok", output: "" };
+  const rig = await start(files, { hosts });
+  rig.main.push(
+    { ...files, "hosts/a.yaml": localHost("a", { chain: "b" }, { hold: { reason: "disk", by: "ana" } }) },
+    "d".repeat(40),
+  );
+  await rig.engine.poll();
+  finish({ kind: "ok", output: "" });
+  await rig.clock.pass(60_000);
+  assert.equal(hosts.log, ["a one"]);
+  assert.is(reasonOf(rig, "a"), "Held");
+  rig.main.push(files, "e".repeat(40));
+  await rig.engine.poll();
+  await rig.clock.pass(1000);
+  assert.equal(hosts.log, ["a one", "a two"], "and what was done is not done again");
+});
+
+test("a clean stop waits for running steps, records them, and starts no other", async () => {
+  const hosts = new FakeHosts();
+  let finish: (outcome: Outcome) => void = () => {};
+  hosts.onStep = () => new Promise<Outcome>((resolve) => (finish = resolve));
+  const record = new MemoryRecord();
+  const rig = await start(chainFiles("d"), { hosts, record });
+  let stopped = false;
+  const stop = rig.engine.stop().then(() => (stopped = true));
+  await settle();
+  assert.is(stopped, false);
+  finish({ kind: "ok", output: "" });
+  await stop;
+  assert.equal(record.changes.at(-1)?.record.machines.chain?.attempt?.done, ["to-b"]);
+  hosts.onStep = () => ({ kind: "ok", output: "" });
+  await start(chainFiles("d"), { hosts, record });
+  assert.equal(hosts.log, ["a to-b", "a to-c", "a to-d"]);
+});
+
+test("D4: a commit with a problem changes nothing: the last good one stays in force, and the failure is shown", async () => {
+  const rig = await start(chainFiles("b"));
+  rig.main.push(
+    { ...chainFiles("d"), "hosts/b.yaml": { host: "b", transport: "local", targets: { nothing: "x" } } },
+    "bad".padEnd(40, "0"),
+  );
+  await rig.engine.poll();
+  await rig.clock.pass(60_000);
+  assert.is(stateOf(rig, "a"), "b");
+  const health = rig.fleet.health();
+  assert.equal(
+    [health.ready, health.commit, health.problems.map(({ code }) => code)],
+    [true, "c".repeat(40), ["SW203"]],
+  );
+  await rig.engine.poll();
+  assert.is(rig.fleet.health().problems.length, 1, "an unchanged branch keeps its problem");
+  rig.main.push(chainFiles("d"), "good".padEnd(40, "0"));
+  await rig.engine.poll();
+  await rig.clock.pass(1000);
+  assert.is(stateOf(rig, "a"), "d");
+  assert.equal(rig.fleet.health().problems, []);
+});
+
+test("a host that waits for a group starts when the last fact that it read comes true, and nobody else is asked", async () => {
+  const guarded = {
+    ...lamp,
+    states: {
+      ...lamp.states,
+      on: {
+        enter: [
+          {
+            from: "off",
+            when: 'host.name == "a" || group.first.all(h, h.states["lamp"] == "on")',
+            steps: [{ run: "x" }],
+          },
+        ],
+      },
+    },
+  };
+  const files = {
+    "machines/lamp.yaml": guarded,
+    "hosts/a.yaml": localHost("a", { lamp: "on" }),
+    "hosts/b.yaml": localHost("b", { lamp: "on" }),
+    "hosts/g.yaml": { group: "first", select: 'host.name == "a"' },
+  };
+  const hosts = new FakeHosts();
+  let finish: (outcome: Outcome) => void = () => {};
+  hosts.onStep = ({ host }) =>
+    host.name === "a" ? new Promise<Outcome>((resolve) => (finish = resolve)) : { kind: "ok", output: "" };
+  const rig = await start(files, { hosts });
+  assert.is(reasonOf(rig, "b", "lamp"), "GuardWaiting");
+  finish({ kind: "ok", output: "" });
+  await rig.clock.pass(0);
+  assert.is(stateOf(rig, "b", "lamp"), "on", "without any time having passed");
+});
+
+test("no more transitions run at once than the settings allow", async () => {
+  const files: Record<string, unknown> = { "stateward.yaml": { parallel: 3 }, "machines/chain.yaml": chain };
+  for (let index = 0; index < 10; index++) files[`hosts/h${index}.yaml`] = localHost(`h${index}`, { chain: "d" });
+  const hosts = new FakeHosts();
+  let running = 0;
+  let most = 0;
+  hosts.onStep = async () => {
+    most = Math.max(most, ++running);
+    await settle();
+    running--;
+    return { kind: "ok", output: "" };
+  };
+  const rig = await start(files, { hosts });
+  await rig.clock.pass(10_000);
+  for (let round = 0; round < 50; round++) await rig.clock.pass(10);
+  assert.is(most, 3);
+  assert.is(rig.engine.progress().ready, 10);
+});
+
+test("1,000 hosts arrive, and at rest none of them is looked at for nothing", async () => {
+  const files: Record<string, unknown> = { "machines/chain.yaml": chain };
+  for (let index = 0; index < 1000; index++) files[`hosts/h${index}.yaml`] = localHost(`h${index}`, { chain: "b" });
+  const record = new MemoryRecord();
+  const rig = await start(files, { record });
+  for (let round = 0; round < 100 && rig.engine.progress().ready < 1000; round++) await rig.clock.pass(100);
+  assert.is(rig.engine.progress().ready, 1000);
+  const before = record.changes.length;
+  await rig.clock.pass(20_000);
+  assert.is(record.changes.length, before);
+});
+
+test.run();

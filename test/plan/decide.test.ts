@@ -1,0 +1,601 @@
+// Decisions as a table: given what is desired, recorded and reported, expect this move.
+import * as fc from "fast-check";
+import * as assert from "uvu/assert";
+import type { MachineRecord, SubjectRecord } from "../../reconciler/model/record.ts";
+import type { HostReport } from "../../reconciler/model/report.ts";
+import { decide, decideSubject } from "../../reconciler/plan/decide.ts";
+import { backoffMs, definitionOf, entered } from "../../reconciler/plan/transition.ts";
+import { subjectOf, type World } from "../../reconciler/plan/world.ts";
+import { suite } from "../support/suite.ts";
+import { applied, chain, commit, type Files, lamp, localHost, noon, record, report, world } from "../support/world.ts";
+
+const test = suite("decide");
+const lampFiles = (target: string, more: object = {}): Files => ({
+  "machines/lamp.yaml": lamp,
+  "hosts/a.yaml": localHost("a", { lamp: target }, more),
+});
+const chainFiles = (target: string, more: object = {}, machine: object = chain): Files => ({
+  "machines/chain.yaml": { ...machine },
+  "hosts/a.yaml": localHost("a", { chain: target }, more),
+});
+const at = (ms: number): string => new Date(noon + ms).toISOString();
+
+interface Case {
+  readonly title: string;
+  readonly files: Files;
+  readonly entry?: Partial<MachineRecord>;
+  readonly record?: Partial<SubjectRecord>;
+  readonly report?: Partial<HostReport> | null;
+  readonly now?: number;
+  readonly inFlight?: readonly string[];
+  /** `start a -> b`, `inquire STEP`, or `nothing`. */
+  readonly act: string;
+  readonly state?: string;
+  readonly reason?: string;
+  readonly replay?: string[];
+  readonly wakeIn?: number;
+}
+
+const machineOf = (files: Files): string => ("machines/lamp.yaml" in files ? "lamp" : "chain");
+
+function build(item: Case): World {
+  const records = item.entry === undefined ? [] : [record("a", machineOf(item.files), item.entry, item.record)];
+  const reports = item.report === null ? [] : [report("a", item.report)];
+  return world(item.files, {
+    records,
+    reports,
+    ...(item.now ? { now: item.now } : {}),
+    ...(item.inFlight ? { inFlight: item.inFlight } : {}),
+  });
+}
+
+const never = {
+  ...chain,
+  states: {
+    ...chain.states,
+    c: {
+      enter: [
+        {
+          from: "b",
+          steps: [
+            { name: "to-c", run: "step c", repeat: "never" },
+            { name: "after", run: "after c" },
+          ],
+        },
+      ],
+    },
+  },
+};
+const guarded = (when: string): object => ({
+  ...lamp,
+  states: { ...lamp.states, on: { enter: [{ from: ["off", "busy"], when, steps: [{ run: "x" }] }] } },
+});
+const attempt = (
+  more: Partial<NonNullable<MachineRecord["attempt"]>>,
+  files: Files,
+  from: string,
+  to: string,
+): MachineRecord["attempt"] => {
+  const machine = world(files).desired.loaded.repository.machines.get(machineOf(files));
+  const transition = machine?.transitions.find((item) => item.from === from && item.to === to);
+  const definition = transition ? definitionOf(transition) : "";
+  return {
+    from,
+    to,
+    reason: "target",
+    number: 1,
+    status: "failed",
+    startedAt: at(0),
+    definition,
+    done: [],
+    step: null,
+    retryAt: at(0),
+    error: "boom",
+    ...more,
+  };
+};
+
+const on: Partial<MachineRecord> = { state: "on", applied: applied("on"), revision: 1 };
+const d: Partial<MachineRecord> = { state: "d", applied: applied("b", "c", "d"), revision: 3 };
+const cases: readonly Case[] = [
+  { title: "a host never heard of is not acted upon", files: lampFiles("on"), report: null, act: "nothing" },
+  { title: "a new host moves along the cheapest path", files: lampFiles("busy"), act: "start off -> on", state: "off" },
+  {
+    title: "R2: in its target state, nothing to do",
+    files: lampFiles("on"),
+    entry: { ...on, conditions: [{ type: "Ready", status: "True", reason: "InSync", message: "", at: at(0) }] },
+    act: "nothing",
+  },
+  { title: "a new target moves it on", files: lampFiles("busy"), entry: on, act: "start on -> busy" },
+  {
+    title: "unknown is not healthy: an unreachable host is not acted upon",
+    files: lampFiles("busy"),
+    entry: on,
+    report: { reachable: false, message: "no route" },
+    act: "nothing",
+    reason: "Unreachable",
+  },
+  {
+    title: "R3: the host says it is elsewhere, and its marker is no older than the record",
+    files: lampFiles("on"),
+    entry: on,
+    report: { states: { lamp: { state: "busy", revision: 1 } } },
+    act: "start busy -> on",
+    state: "busy",
+  },
+  {
+    title: "R3: a marker without a revision counts as well",
+    files: lampFiles("on"),
+    entry: on,
+    report: { states: { lamp: { state: "off", revision: null } } },
+    act: "start off -> on",
+    state: "off",
+  },
+  {
+    title: "R3: a marker older than the record is late, not a contradiction",
+    files: lampFiles("on"),
+    entry: { ...on, revision: 2 },
+    report: { states: { lamp: { state: "off", revision: 1 } } },
+    act: "nothing",
+    state: "on",
+  },
+  {
+    title: "R3: a state that the machine does not have is not believed",
+    files: lampFiles("on"),
+    entry: on,
+    report: { states: { lamp: { state: "melted", revision: 9 } } },
+    act: "nothing",
+    state: "on",
+  },
+  {
+    title: "an empty marker folder in the same life says nothing",
+    files: lampFiles("on"),
+    entry: on,
+    act: "nothing",
+    state: "on",
+  },
+  {
+    title: "R4: a rebuilt host is in its initial state, and its path is replayed",
+    files: chainFiles("d"),
+    entry: d,
+    report: { incarnation: "life-two-0002" },
+    act: "start a -> b",
+    state: "a",
+    replay: ["b", "c", "d"],
+  },
+  {
+    title: "R4: loops in what was applied are not replayed",
+    files: lampFiles("busy"),
+    entry: { state: "busy", applied: applied("on", "busy", "on", "busy") },
+    report: { incarnation: "life-two-0002" },
+    act: "start off -> on",
+    replay: ["on", "busy"],
+  },
+  {
+    title: "R4: what is known is replayed before anything new is done",
+    files: lampFiles("off"),
+    entry: on,
+    report: { incarnation: "life-two-0002" },
+    act: "start off -> on",
+    replay: ["on"],
+  },
+  { title: "R4: and then on to the target", files: lampFiles("off"), entry: on, act: "start on -> off" },
+  {
+    title: "R4: rebuilt again half way, all of it is replayed",
+    files: chainFiles("d"),
+    entry: { state: "b", applied: applied("b"), replay: ["c", "d"], revision: 9 },
+    report: { incarnation: "life-two-0002" },
+    act: "start a -> b",
+    replay: ["b", "c", "d"],
+  },
+  {
+    title: "R4: a rebuilt host runs its steps marked never again: it is a new life",
+    files: chainFiles("d", {}, never),
+    entry: { ...d, state: "b", applied: applied("b"), replay: ["c"], once: {} },
+    act: "start b -> c",
+  },
+  {
+    title: "replay: an edge that is gone is replaced by the cheapest path",
+    files: chainFiles("d"),
+    entry: { state: "a", replay: ["c", "d"] },
+    act: "start a -> b",
+    replay: ["c", "d"],
+  },
+  {
+    title: "replay: a state in between that is gone is passed over",
+    files: chainFiles("d"),
+    entry: { state: "a", replay: ["b", "gone", "d"] },
+    act: "start a -> b",
+  },
+  {
+    title: "replay: the last known state is gone: stalled, with the reason",
+    files: chainFiles("d"),
+    entry: { state: "a", replay: ["b", "gone"] },
+    act: "nothing",
+    reason: "ReplayStateGone",
+  },
+  {
+    title: "replay: no way leads there any more: stalled",
+    files: chainFiles("d"),
+    entry: { state: "d", replay: ["b"] },
+    act: "nothing",
+    reason: "ReplayNoPath",
+  },
+  {
+    title: "a recorded state that is gone: stalled, not guessed",
+    files: lampFiles("on"),
+    entry: { state: "gone" },
+    act: "nothing",
+    reason: "UnknownState",
+  },
+  {
+    title: "no path from here to the target: stalled, with the reason",
+    files: chainFiles("b"),
+    entry: d,
+    act: "nothing",
+    reason: "NoPath",
+  },
+  {
+    title: "a guard that is false: waits, with the guard",
+    files: { ...lampFiles("on"), "machines/lamp.yaml": guarded('host.region == "east"') },
+    act: "nothing",
+    reason: "GuardWaiting",
+  },
+  {
+    title: "a guard that cannot be evaluated is false",
+    files: { ...lampFiles("on"), "machines/lamp.yaml": guarded('host.labels.role == "x"') },
+    act: "nothing",
+    reason: "GuardWaiting",
+  },
+  {
+    title: "a guard over time wakes the host by itself",
+    files: { ...lampFiles("on"), "machines/lamp.yaml": guarded('now >= timestamp("2030-01-01T00:00:00Z")') },
+    act: "nothing",
+    reason: "GuardWaiting",
+    wakeIn: 1000,
+  },
+  {
+    title: "S4: nothing runs on a host that is held",
+    files: lampFiles("on", { hold: { reason: "disk", by: "ana" } }),
+    act: "nothing",
+    reason: "Held",
+  },
+  {
+    title: "S4: a hold that is over holds nothing",
+    files: lampFiles("on", { hold: { reason: "disk", by: "ana", until: at(-1) } }),
+    act: "start off -> on",
+  },
+  {
+    title: "S4: the end of a hold wakes the host",
+    files: lampFiles("on", { hold: { reason: "disk", by: "ana", until: at(5000) } }),
+    act: "nothing",
+    reason: "Held",
+    wakeIn: 5000,
+  },
+  {
+    title: "S4: while a transition of the host runs, no other starts",
+    files: lampFiles("busy"),
+    entry: on,
+    inFlight: ["a"],
+    act: "nothing",
+  },
+  {
+    title: "a failed attempt is not tried again before its time",
+    files: lampFiles("on"),
+    entry: { attempt: attempt({ retryAt: at(3000) }, lampFiles("on"), "off", "on") },
+    act: "nothing",
+    reason: "Backoff",
+    wakeIn: 3000,
+  },
+  {
+    title: "and is tried again when it has come",
+    files: lampFiles("on"),
+    entry: { attempt: attempt({}, lampFiles("on"), "off", "on") },
+    now: noon + 1,
+    act: "start off -> on",
+  },
+  {
+    title: "the last attempt failed: stalled",
+    files: lampFiles("on"),
+    entry: { attempt: attempt({ number: 5 }, lampFiles("on"), "off", "on") },
+    act: "nothing",
+    reason: "AttemptsExhausted",
+  },
+  {
+    title: "a changed definition starts the attempts anew",
+    files: lampFiles("on"),
+    entry: { attempt: attempt({ number: 5, definition: "other" }, lampFiles("on"), "off", "on") },
+    act: "start off -> on",
+  },
+  {
+    title: "S1: an attempt left open by a reconciler that is gone goes on",
+    files: lampFiles("on"),
+    entry: { attempt: attempt({ status: "running" }, lampFiles("on"), "off", "on") },
+    act: "start off -> on",
+  },
+  {
+    title: "S2: a step marked never that was started is asked about, not started again",
+    files: chainFiles("d", {}, never),
+    entry: {
+      state: "b",
+      once: { "to-c": { status: "started", at: at(0), round: 0 } },
+      attempt: attempt({ status: "running", step: "to-c" }, chainFiles("d", {}, never), "b", "c"),
+    },
+    act: "inquire to-c",
+  },
+  {
+    title: "S2: its outcome unknown: stalled until a person says retry or skip",
+    files: chainFiles("d", {}, never),
+    entry: {
+      state: "b",
+      once: { "to-c": { status: "unknown", at: at(0), round: 0 } },
+      attempt: attempt({ status: "running", step: "to-c" }, chainFiles("d", {}, never), "b", "c"),
+    },
+    act: "nothing",
+    reason: "OutcomeUnknown",
+  },
+  {
+    title: "S2: also when the target has changed meanwhile",
+    files: chainFiles("b", {}, never),
+    entry: {
+      state: "b",
+      once: { "to-c": { status: "unknown", at: at(0), round: 0 } },
+      attempt: attempt({ status: "running", step: "to-c" }, chainFiles("d", {}, never), "b", "c"),
+    },
+    act: "nothing",
+    reason: "OutcomeUnknown",
+  },
+  {
+    title: "S2: it failed: stalled, not tried again",
+    files: chainFiles("d", {}, never),
+    entry: {
+      state: "b",
+      once: { "to-c": { status: "failed", at: at(0), round: 0 } },
+      attempt: attempt({ step: "to-c" }, chainFiles("d", {}, never), "b", "c"),
+    },
+    act: "nothing",
+    reason: "RepeatNever",
+  },
+  {
+    title: "S2: it ran in an earlier transition of this life: stalled",
+    files: chainFiles("d", {}, never),
+    entry: { state: "b", once: { "to-c": { status: "done", at: at(0), round: 0 } } },
+    act: "nothing",
+    reason: "RepeatNever",
+  },
+  {
+    title: "S2: it ran in this attempt, and a later step failed: tried again without it",
+    files: chainFiles("d", {}, never),
+    entry: {
+      state: "b",
+      once: { "to-c": { status: "done", at: at(0), round: 0 } },
+      attempt: attempt({ step: "after", done: ["to-c"] }, chainFiles("d", {}, never), "b", "c"),
+    },
+    act: "start b -> c",
+  },
+  {
+    title: "S2: a person said retry",
+    files: chainFiles("d", {}, never),
+    entry: { state: "b", once: { "to-c": { status: "free", at: at(0), round: 1 } } },
+    act: "start b -> c",
+  },
+  {
+    title: "S2: a person said skip",
+    files: chainFiles("d", {}, never),
+    entry: { state: "b", once: { "to-c": { status: "skipped", at: at(0), round: 0 } } },
+    act: "start b -> c",
+  },
+  {
+    title: "one failed check is chance",
+    files: lampFiles("on"),
+    entry: on,
+    report: {
+      states: { lamp: { state: "on", revision: 1 } },
+      checks: { lamp: { state: "on", ok: false, message: "refused", failures: 1 } },
+    },
+    act: "nothing",
+    state: "on",
+  },
+  {
+    title: "two failed checks end the state: back to the one before, and in again",
+    files: lampFiles("on"),
+    entry: on,
+    report: {
+      states: { lamp: { state: "on", revision: 1 } },
+      checks: { lamp: { state: "on", ok: false, message: "refused", failures: 2 } },
+    },
+    act: "start off -> on",
+    state: "off",
+  },
+  {
+    title: "failed checks of a state that was left since say nothing",
+    files: lampFiles("on"),
+    entry: { ...on, revision: 4 },
+    report: {
+      states: { lamp: { state: "on", revision: 1 } },
+      checks: { lamp: { state: "on", ok: false, message: "refused", failures: 2 } },
+    },
+    act: "nothing",
+    state: "on",
+  },
+];
+
+for (const item of cases) {
+  test(item.title, () => {
+    const subject = build(item);
+    const [decision] = decide(subject, ["a"]);
+    const act = decision?.act;
+    const shown =
+      act == null
+        ? "nothing"
+        : act.kind === "start"
+          ? `start ${act.transition.from} -> ${act.transition.to}`
+          : `inquire ${act.step}`;
+    assert.is(shown, item.act);
+    const entry = (decision?.record ?? subject.records.get("a"))?.machines[machineOf(item.files)];
+    if (item.state) assert.is(entry?.state, item.state);
+    if (item.reason) assert.is(entry?.conditions[0]?.reason, item.reason);
+    if (item.replay) assert.equal(entry?.replay, item.replay);
+    if (item.wakeIn) assert.is(decision?.wakeAt, noon + item.wakeIn);
+    if (act?.kind === "start")
+      assert.is(entry?.attempt?.status, "running", "S1: the attempt is in the record that is written before the act");
+  });
+}
+
+test("two machines of one host: one moves, the other waits its turn (S4)", () => {
+  const files = {
+    "machines/lamp.yaml": lamp,
+    "machines/chain.yaml": chain,
+    "hosts/a.yaml": localHost("a", { lamp: "on", chain: "b" }),
+  };
+  const [decision] = decide(world(files, { reports: [report("a")] }));
+  assert.is(decision?.act?.machine, "lamp");
+  assert.is(decision?.record?.machines.chain?.attempt, null);
+});
+
+test("a guard over a group sees hosts at rest, and none that are on their way or unknown (B4)", () => {
+  const files = {
+    "machines/lamp.yaml": guarded('host.name == "a" || group.others.all(h, h.states["lamp"] == "on")'),
+    "hosts/a.yaml": localHost("a", { lamp: "on" }),
+    "hosts/b.yaml": localHost("b", { lamp: "on" }),
+    "hosts/g.yaml": { group: "others", select: 'host.name == "a"' },
+  };
+  const given = (entry: Partial<MachineRecord>, heard: Partial<HostReport>): string | null => {
+    const [decision] = decide(
+      world(files, { records: [record("a", "lamp", entry)], reports: [report("a", heard), report("b")] }),
+      ["b"],
+    );
+    return decision?.act?.kind ?? null;
+  };
+  assert.is(given(on, {}), "start");
+  assert.is(given(on, { reachable: false }), null);
+  assert.is(given(on, { incarnation: "life-two-0002" }), null);
+  assert.is(given({ ...on, attempt: attempt({ status: "running" }, lampFiles("on"), "on", "busy") }, {}), null);
+  assert.is(given({ state: "off" }, {}), null);
+});
+
+test("a machine shared by a group moves in the record alone, as far as its guards hold", () => {
+  const light = {
+    machine: "light",
+    initial: "green",
+    states: {
+      green: null,
+      red: { enter: [{ from: "green", when: "updates >= 2", auto: true }] },
+      blue: { enter: [{ from: "red", auto: true }] },
+    },
+  };
+  const files = { "machines/light.yaml": light, "hosts/g.yaml": { group: "crossing", machines: ["light"] } };
+  const [first] = decide(world(files));
+  assert.is(first?.record?.machines.light?.state, "green");
+  const moved = {
+    ...first?.record,
+    machines: { light: { ...first?.record?.machines.light, updates: 3 } },
+  } as SubjectRecord;
+  const [second] = decide(world(files, { records: [moved] }));
+  assert.is(
+    second?.record?.machines.light?.state,
+    "blue",
+    "an overshoot still fires, and what needs no guard follows at once",
+  );
+  assert.equal(second?.summaries, ["crossing: green -> red (light)", "crossing: red -> blue (light)"]);
+});
+
+test("R1: the same world gives the same decisions in the same order, whatever the order of its maps", () => {
+  const entry = fc.record({
+    state: fc.constantFrom("off", "on", "busy"),
+    revision: fc.integer({ min: 0, max: 3 }),
+    replay: fc.array(fc.constantFrom("on", "busy", "gone"), { maxLength: 3 }),
+  });
+  const heard = fc.record({
+    reachable: fc.boolean(),
+    incarnation: fc.constantFrom("life-one-0001", "life-two-0002"),
+    failures: fc.integer({ min: 0, max: 3 }),
+    claim: fc.constantFrom("off", "on", "busy"),
+  });
+  fc.assert(
+    fc.property(fc.array(fc.tuple(entry, heard), { minLength: 1, maxLength: 5 }), (hosts) => {
+      const files: Record<string, unknown> = { "machines/lamp.yaml": lamp };
+      for (const index of hosts.keys()) files[`hosts/h${index}.yaml`] = localHost(`h${index}`, { lamp: "on" });
+      const records = hosts.map(([item], index) => record(`h${index}`, "lamp", item));
+      const reports = hosts.map(([item, { failures, claim, ...rest }], index) =>
+        report(`h${index}`, {
+          ...rest,
+          states: { lamp: { state: claim, revision: item.revision } },
+          checks: { lamp: { state: claim, ok: failures === 0, message: "", failures } },
+        }),
+      );
+      const one = decide(world(files, { records, reports }));
+      const two = decide(world(files, { records: records.toReversed(), reports: reports.toReversed() }));
+      assert.is(JSON.stringify(one), JSON.stringify(two));
+      assert.equal(
+        one.map(({ subject }) => subject),
+        one.map(({ subject }) => subject).toSorted(),
+      );
+    }),
+    { numRuns: 200 },
+  );
+});
+
+test("L1: from any record, a host whose steps succeed arrives at its target or is stalled with a reason", () => {
+  const states = fc.constantFrom("off", "on", "busy");
+  fc.assert(
+    fc.property(
+      states,
+      fc.array(states, { maxLength: 6 }),
+      fc.array(fc.constantFrom("on", "busy", "gone"), { maxLength: 3 }),
+      states,
+      (state, path, replay, target) => {
+        const files = lampFiles(target);
+        let current: SubjectRecord = record("a", "lamp", { state, applied: applied(...path), replay });
+        for (let round = 0; round < 30; round++) {
+          const now = world(files, { records: [current], reports: [report("a")] });
+          const subject = subjectOf(now, "a");
+          assert.ok(subject);
+          const { decision } = decideSubject(now, subject);
+          current = decision.record ?? current;
+          const act = decision.act;
+          if (act?.kind !== "start") break;
+          const entry = entered(current.machines.lamp as MachineRecord, act.transition.to, "off", {
+            now: noon,
+            commit,
+          });
+          current = { ...current, machines: { lamp: entry } };
+        }
+        const end = current.machines.lamp;
+        const stalled = end?.conditions.some(({ type, message }) => type === "Stalled" && message !== "") === true;
+        assert.ok(stalled || end?.state === target, `${end?.state} is neither ${target} nor stalled`);
+      },
+    ),
+    { numRuns: 300 },
+  );
+});
+
+test("backoff doubles up to its limit, less at most a quarter", () => {
+  const settings = { limit: 5, backoffMs: 2000, backoffMaxMs: 60_000 };
+  for (const [failures, full] of [
+    [1, 2000],
+    [2, 4000],
+    [5, 32_000],
+    [6, 60_000],
+    [60, 60_000],
+  ] as const) {
+    const wait = backoffMs(failures, settings, `seed ${failures}`);
+    assert.ok(wait <= full && wait >= full * 0.75, `${failures}: ${wait}`);
+  }
+});
+
+test("a decision for one of 10,000 hosts reads that one, not the fleet", () => {
+  const files: Record<string, unknown> = { "machines/lamp.yaml": lamp, "hosts/a.yaml": localHost("a", { lamp: "on" }) };
+  let reads = 0;
+  const given = world(files, { reports: [report("a")] });
+  const counting = new Map(given.records);
+  counting.get = (name: string) => {
+    reads++;
+    return Map.prototype.get.call(counting, name) as SubjectRecord | undefined;
+  };
+  assert.is(decide({ ...given, records: counting }, ["a"]).length, 1);
+  assert.ok(reads < 10, `${reads} reads`);
+  assert.is(commit.length, 40);
+});
+
+test.run();
