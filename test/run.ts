@@ -6,7 +6,9 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const fileTimeMaxMs = 600_000;
+const fileTimeMaxMs = 300_000;
+/** After its last test a file has this long to end: an open socket or timer is a leak. */
+const lingerMaxMs = 15_000;
 const folder = fileURLToPath(new URL(".", import.meta.url));
 
 export interface FileResult {
@@ -46,7 +48,15 @@ async function runFile(file: string): Promise<FileResult> {
       stdio: ["ignore", "pipe", "pipe"],
     });
     let output = "";
-    child.stdout.on("data", (chunk: Buffer) => (output += chunk.toString()));
+    let lingering: NodeJS.Timeout | undefined;
+    child.stdout.on("data", (chunk: Buffer) => {
+      output += chunk.toString();
+      if (lingering || !/^ {2}Duration: /m.test(output)) return;
+      lingering = setTimeout(() => {
+        output += "\nthe tests ended, and something keeps the process alive\n";
+        child.kill("SIGKILL");
+      }, lingerMaxMs);
+    });
     child.stderr.on("data", (chunk: Buffer) => (output += chunk.toString()));
     const timer = setTimeout(() => {
       output += `\nthe file did not end within ${fileTimeMaxMs / 1000} s\n`;
@@ -54,6 +64,7 @@ async function runFile(file: string): Promise<FileResult> {
     }, fileTimeMaxMs);
     child.once("close", (exit) => {
       clearTimeout(timer);
+      clearTimeout(lingering);
       resolve(readResult(file, exit, output));
     });
   });

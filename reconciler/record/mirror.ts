@@ -32,17 +32,16 @@ export async function listRemote(git: Git, remote: string): Promise<{ main: stri
 /** Fetches one branch into the mirror. Says false when the branch was rewound or rewritten: then the mirror stays as it is. */
 export async function fetchBranch(git: Git, remote: string, branch: "main" | "observed"): Promise<boolean> {
   const refspec = `refs/heads/${branch}:refs/stateward/${branch}`;
-  const result = await git.try(
-    ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", checkRemote(remote), refspec],
-    { timeoutMs: 600_000 },
-  );
+  const result = await git.try(["fetch", "--no-tags", "--no-write-fetch-head", "--", checkRemote(remote), refspec], {
+    timeoutMs: 600_000,
+  });
   if (result.exit === 0) return true;
   if (isRewound(result)) return false;
   throw gitFailure(["fetch"], result);
 }
 
 function isRewound(result: GitResult): boolean {
-  return /\(non-fast-forward\)|rejected/.test(result.stderr);
+  return /^ ! \[rejected\]/m.test(result.stderr);
 }
 
 /** Follows `main`: parses each new commit, keeping what did not change. */

@@ -149,6 +149,8 @@ export class GitRecord implements RecordReader, RecordWriter {
         this.schedule();
       });
     }, windowMs);
+    // The window alone keeps no process alive: whoever wants the rest pushed asks for a flush.
+    this.timer.unref();
   }
 
   private async commitAndPush(): Promise<void> {

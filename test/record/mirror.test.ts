@@ -1,0 +1,133 @@
+// Following main, and the embedded origin, with real Git.
+import { mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import * as assert from "uvu/assert";
+import { runProcess } from "../../reconciler/adapters/process.ts";
+import { RepositoryLoader } from "../../reconciler/model/repository.ts";
+import { checkRemote, withoutCredentials } from "../../reconciler/record/git.ts";
+import { DesiredMirror, openMirror } from "../../reconciler/record/mirror.ts";
+import { syncOrigin } from "../../reconciler/record/origin.ts";
+import { git, Remote } from "../support/git-remote.ts";
+import { suite } from "../support/suite.ts";
+import { tempFolder } from "../support/temp.ts";
+import { lamp, localHost } from "../support/world.ts";
+
+const test = suite("mirror");
+const files = { "machines/lamp.yaml": lamp, "hosts/a.yaml": localHost("a", { lamp: "on" }) };
+
+async function mirrorOf(remote: Remote, folder: string): Promise<DesiredMirror> {
+  return new DesiredMirror(
+    await openMirror(join(folder, "mirror.git"), runProcess),
+    remote.path,
+    new RepositoryLoader(),
+  );
+}
+
+test("a poll says what changed, and nothing when nothing did", async () => {
+  await using dir = await tempFolder();
+  const remote = await Remote.create(dir.path);
+  const first = await remote.commit(files);
+  const mirror = await mirrorOf(remote, dir.path);
+  const poll = await mirror.poll();
+  assert.ok(poll.kind === "changed" && poll.desired.commit === first);
+  assert.is((await mirror.poll()).kind, "unchanged");
+  const before = poll.desired.loaded.repository.hosts.get("a");
+  await remote.commit({ "hosts/b.yaml": localHost("b", { lamp: "on" }) });
+  const next = await mirror.poll();
+  assert.ok(next.kind === "changed");
+  assert.is(next.desired.loaded.repository.hosts.size, 2);
+  assert.is(next.desired.loaded.repository.hosts.get("a"), before, "what did not change is not parsed again");
+});
+
+test("D6: a rewound or rewritten main is not followed", async () => {
+  await using dir = await tempFolder();
+  const remote = await Remote.create(dir.path);
+  await remote.commit(files);
+  await remote.commit({ "hosts/b.yaml": localHost("b", { lamp: "on" }) });
+  const mirror = await mirrorOf(remote, dir.path);
+  await mirror.poll();
+  await remote.rewind();
+  await remote.commit({ "hosts/c.yaml": localHost("c", { lamp: "on" }) });
+  assert.is((await mirror.poll()).kind, "rewound");
+  assert.is((await mirror.poll()).kind, "rewound");
+});
+
+test("a remote that is down, or has no main, is said to be unreachable", async () => {
+  await using dir = await tempFolder();
+  const remote = await Remote.create(dir.path);
+  const mirror = await mirrorOf(remote, dir.path);
+  assert.is((await mirror.poll()).kind, "unreachable");
+  await remote.commit(files);
+  assert.is((await mirror.poll()).kind, "changed");
+  await rename(remote.path, `${remote.path}.away`);
+  assert.is((await mirror.poll()).kind, "unreachable");
+  const restarted = await mirrorOf(remote, dir.path);
+  assert.is((await restarted.poll()).kind, "changed", "a restart goes on from the last commit that was fetched");
+});
+
+test("only regular files are read: a symbolic link is a coded problem, and is not followed", async () => {
+  await using dir = await tempFolder();
+  const remote = await Remote.create(dir.path);
+  await remote.commit({ ...files, "hosts/evil.yaml": "link:/etc/passwd" });
+  const poll = await (await mirrorOf(remote, dir.path)).poll();
+  assert.ok(poll.kind === "changed");
+  assert.equal(
+    poll.desired.loaded.problems.map(({ code, file }) => `${code} ${file}`),
+    ["SW503 hosts/evil.yaml"],
+  );
+});
+
+test("bytes that are not UTF-8 are a coded problem", async () => {
+  await using dir = await tempFolder();
+  const remote = await Remote.create(dir.path);
+  await remote.commit(files);
+  await writeFile(join(dir.path, "work/hosts/b.yaml"), Buffer.from([0x68, 0xff, 0xfe, 0x0a]));
+  await remote.commit({});
+  const poll = await (await mirrorOf(remote, dir.path)).poll();
+  assert.ok(poll.kind === "changed");
+  assert.is(poll.desired.loaded.problems[0]?.code, "SW009");
+});
+
+test("A3: a remote is an address, never an option or a program", () => {
+  for (const bad of ["--upload-pack=touch /tmp/x", "ext::sh -c reboot", "", "a\nb", "fd::7"])
+    assert.throws(() => checkRemote(bad), /not a Git remote/);
+  for (const good of ["/srv/fleet.git", "https://git.example.org/fleet.git", "git@example.org:fleet.git"])
+    assert.is(checkRemote(good), good);
+});
+
+test("A2: credentials in an address are not repeated", () => {
+  assert.is(
+    withoutCredentials("fatal: https://ana:geheim@git.example.org/x.git not found"),
+    "fatal: https://***@git.example.org/x.git not found",
+  );
+});
+
+test("the embedded origin is made from the folder, takes over its changes, and never overwrites a push", async () => {
+  await using dir = await tempFolder();
+  const folder = join(dir.path, "folder");
+  const origin = join(dir.path, "origin.git");
+  await mkdir(join(folder, "hosts"), { recursive: true });
+  await writeFile(join(folder, "stateward.yaml"), "{}\n");
+  await writeFile(join(folder, "hosts/a.yaml"), "host: a\ntransport: local\n");
+  await writeFile(join(folder, "hosts/notes.txt"), "not part of it\n");
+  assert.is((await syncOrigin(origin, folder, runProcess)).kind, "created");
+  assert.is(await git(origin, "ls-tree", "-r", "--name-only", "main"), "hosts/a.yaml\nstateward.yaml");
+  assert.is((await syncOrigin(origin, folder, runProcess)).kind, "unchanged");
+  await rm(join(folder, "hosts/a.yaml"));
+  await writeFile(join(folder, "hosts/b.yaml"), "host: b\ntransport: local\n");
+  assert.is((await syncOrigin(origin, folder, runProcess)).kind, "committed");
+  assert.is(await git(origin, "ls-tree", "-r", "--name-only", "main"), "hosts/b.yaml\nstateward.yaml");
+
+  const clone = join(dir.path, "clone");
+  await git(dir.path, "clone", "--quiet", origin, clone);
+  await writeFile(join(clone, "hosts/c.yaml"), "host: c\ntransport: local\n");
+  await git(clone, "add", ".");
+  await git(clone, "commit", "--quiet", "-m", "Add c");
+  await git(clone, "push", "--quiet");
+  assert.is((await syncOrigin(origin, folder, runProcess)).kind, "unchanged", "the folder itself did not change");
+  await writeFile(join(folder, "hosts/b.yaml"), "host: b\ntransport: local\nregion: east\n");
+  assert.is((await syncOrigin(origin, folder, runProcess)).kind, "diverged");
+  await git(origin, "fsck", "--strict", "--no-dangling");
+});
+
+test.run();

@@ -1,0 +1,308 @@
+// The record with real Git and a real disk.
+import { appendFile, readdir, rename } from "node:fs/promises";
+import { join } from "node:path";
+import * as assert from "uvu/assert";
+import type { RecordChange } from "../../reconciler/model/ports.ts";
+import { encodeRecord, type SubjectRecord } from "../../reconciler/model/record.ts";
+import { writeCommit } from "../../reconciler/record/commit.ts";
+import { readHistory } from "../../reconciler/record/history.ts";
+import { recordPath } from "../../reconciler/record/layout.ts";
+import { readRecord } from "../../reconciler/record/store.ts";
+import { openStore, Remote } from "../support/git-remote.ts";
+import { suite } from "../support/suite.ts";
+import { tempFolder } from "../support/temp.ts";
+import { commit, record } from "../support/world.ts";
+
+const test = suite("store");
+
+const change = (
+  name: string,
+  state: string,
+  summary: string | null = `${name}: off -> ${state} (lamp)`,
+): RecordChange => ({ record: record(name, "lamp", { state }), summary, desired: commit });
+const states = (subjects: readonly SubjectRecord[]): string[] =>
+  subjects.map(({ name, machines }) => `${name} ${machines.lamp?.state}`).toSorted();
+
+test("D1: what was acknowledged is there after a crash, without any push", async () => {
+  await using dir = await tempFolder();
+  const remote = await Remote.create(dir.path);
+  await using first = await openStore(remote.path, join(dir.path, "r"));
+  await first.store.load();
+  await first.store.append(change("a", "on"));
+  await first.store.append(change("b", "on"));
+  await first.store.append(change("a", "busy"));
+  // No close, no flush: the process is gone.
+  await using second = await openStore(remote.path, join(dir.path, "r"));
+  assert.equal(states((await second.store.load()).subjects), ["a busy", "b on"]);
+  await second.store.flush();
+  await remote.fsck();
+  assert.is(await remote.git("rev-list", "--count", "observed"), "2");
+});
+
+test("D1: a torn line at the end of the journal was never acknowledged, and is cut", async () => {
+  await using dir = await tempFolder();
+  const remote = await Remote.create(dir.path);
+  await using first = await openStore(remote.path, join(dir.path, "r"));
+  await first.store.load();
+  await first.store.append(change("a", "on"));
+  const [segment] = (await readdir(join(dir.path, "r/journal"))).filter((name) => name.endsWith(".log"));
+  await appendFile(join(dir.path, "r/journal", segment ?? ""), '0123456789abcdef {"record":{"host":"b"');
+  await using second = await openStore(remote.path, join(dir.path, "r"));
+  assert.equal(states((await second.store.load()).subjects), ["a on"]);
+});
+
+test("D2: another machine carries on from the repository alone", async () => {
+  await using dir = await tempFolder();
+  const remote = await Remote.create(dir.path);
+  await using first = await openStore(remote.path, join(dir.path, "r1"));
+  await first.store.load();
+  await first.store.append(change("a", "on"));
+  await first.store.flush();
+  await using second = await openStore(remote.path, join(dir.path, "r2"));
+  const loaded = await second.store.load();
+  assert.equal(states(loaded.subjects), ["a on"]);
+  assert.is(loaded.epoch, 2);
+});
+
+test("D3: of two reconcilers one leads; the other's push is refused, and it writes no more", async () => {
+  await using dir = await tempFolder();
+  const remote = await Remote.create(dir.path);
+  await using first = await openStore(remote.path, join(dir.path, "r1"));
+  await first.store.load();
+  await first.store.append(change("a", "on"));
+  await using second = await openStore(remote.path, join(dir.path, "r2"));
+  await second.store.load();
+  await first.store.flush().then(
+    () => assert.unreachable("the push of the first must be refused"),
+    () => {},
+  );
+  assert.is(first.fenced.length, 1);
+  await first.store.append(change("b", "on")).then(
+    () => assert.unreachable("it must not acknowledge"),
+    () => {},
+  );
+  await second.store.append(change("a", "busy"));
+  await second.store.flush();
+  const { subjects } = await readRecord(second.git, await second.git.resolve("refs/stateward/observed"));
+  assert.equal(states([...subjects.values()]), ["a busy"]);
+  await remote.fsck();
+});
+
+test("D3: two that start at once on a fresh remote: exactly one leads", async () => {
+  await using dir = await tempFolder();
+  const remote = await Remote.create(dir.path);
+  const stores = await Promise.all([1, 2, 3].map((number) => openStore(remote.path, join(dir.path, `r${number}`))));
+  const results = await Promise.allSettled(stores.map(({ store }) => store.load()));
+  const leaders = stores.filter((_, index) => results[index]?.status === "fulfilled");
+  const pushes = await Promise.allSettled(
+    leaders.map(async ({ store }, index) => {
+      await store.append(change(`h${index}`, "on"));
+      await store.flush();
+    }),
+  );
+  assert.is(pushes.filter(({ status }) => status === "fulfilled").length, 1);
+  for (const opened of stores) await opened[Symbol.asyncDispose]();
+});
+
+test("a lost reply does no harm: the commit that the remote took is recognised as ours", async () => {
+  await using dir = await tempFolder();
+  const remote = await Remote.create(dir.path);
+  await using first = await openStore(remote.path, join(dir.path, "r"));
+  await first.store.load();
+  await first.store.append(change("a", "on"));
+  const tip = await first.git.resolve("refs/stateward/pushed");
+  const files = [{ path: recordPath("host", "a"), content: encodeRecord(record("a", "lamp", { state: "on" })) }];
+  const pending = await writeCommit(first.git, {
+    ref: "refs/stateward/pending",
+    parent: tip,
+    message: "a: off -> on\n",
+    files,
+    timeSeconds: 1,
+  });
+  await first.git.run(["push", "--quiet", "--", remote.path, `${pending}:refs/heads/observed`]);
+  await using second = await openStore(remote.path, join(dir.path, "r"));
+  const loaded = await second.store.load();
+  assert.is(loaded.epoch, 1, "it still leads");
+  assert.equal(second.notices, []);
+  await second.store.flush();
+  assert.is(await remote.git("rev-parse", "observed"), pending, "and there is nothing new to say");
+});
+
+test("a push that was cut off by a crash is repeated with the same commit object", async () => {
+  await using dir = await tempFolder();
+  const remote = await Remote.create(dir.path);
+  await using first = await openStore(remote.path, join(dir.path, "r"));
+  await first.store.load();
+  await first.store.append(change("a", "on"));
+  const tip = await first.git.resolve("refs/stateward/pushed");
+  const files = [{ path: recordPath("host", "a"), content: encodeRecord(record("a", "lamp", { state: "on" })) }];
+  const pending = await writeCommit(first.git, {
+    ref: "refs/stateward/pending",
+    parent: tip,
+    message: "a: off -> on\n",
+    files,
+    timeSeconds: 1,
+  });
+  await using second = await openStore(remote.path, join(dir.path, "r"));
+  await second.store.load();
+  await second.store.flush();
+  assert.is(await remote.git("rev-parse", "observed"), pending);
+});
+
+test("the remote is down: everything stays in the journal, and is pushed as one commit when it is back", async () => {
+  await using dir = await tempFolder();
+  const remote = await Remote.create(dir.path);
+  await using opened = await openStore(remote.path, join(dir.path, "r"));
+  const { store } = opened;
+  await store.load();
+  await rename(remote.path, `${remote.path}.away`);
+  await store.append(change("a", "on"));
+  await store.flush().then(
+    () => assert.unreachable(),
+    () => {},
+  );
+  await store.append(change("a", "busy"));
+  await store.append(change("b", "on"));
+  await rename(`${remote.path}.away`, remote.path);
+  await store.flush();
+  assert.is(
+    await remote.git("rev-list", "--count", "observed"),
+    "3",
+    "the epoch, what was tried before, what came since",
+  );
+  await using second = await openStore(remote.path, join(dir.path, "fresh"));
+  assert.equal(states((await second.store.load()).subjects), ["a busy", "b on"]);
+});
+
+test("the journal is cut once its content is pushed", async () => {
+  await using dir = await tempFolder();
+  const remote = await Remote.create(dir.path);
+  await using opened = await openStore(remote.path, join(dir.path, "r"));
+  const { store } = opened;
+  await store.load();
+  for (let round = 0; round < 5; round++) {
+    await store.append(change("a", round % 2 === 0 ? "on" : "busy"));
+    await store.flush();
+  }
+  assert.is((await readdir(join(dir.path, "r/journal"))).length, 1);
+});
+
+test("what changed in a window is one commit: subject, one line a change, and trailers that Git reads", async () => {
+  await using dir = await tempFolder();
+  const remote = await Remote.create(dir.path);
+  await using opened = await openStore(remote.path, join(dir.path, "r"));
+  const { store } = opened;
+  await store.load();
+  for (let index = 0; index < 12; index++) await store.append(change(`h${index}`, "on"));
+  await store.flush();
+  assert.is(await remote.git("log", "-1", "--format=%s", "observed"), "h0: off -> on (lamp) (+11)");
+  assert.is(
+    await remote.git(
+      "log",
+      "-1",
+      "--format=%(trailers:key=Desired,valueonly)%(trailers:key=Epoch,valueonly)",
+      "observed",
+    ),
+    `${commit}\n1`,
+  );
+  const paths = (await remote.git("ls-tree", "-r", "--name-only", "observed")).split("\n");
+  assert.is(paths.length, 13);
+  assert.ok(
+    paths
+      .filter((path) => path !== "stateward.json")
+      .every((path) => /^hosts\/[0-9a-f]\/[0-9a-f]{2}\/h\d+\.json$/.test(path)),
+  );
+  await remote.fsck();
+  assert.is(await remote.git("rev-list", "--max-parents=0", "--count", "observed"), "1");
+});
+
+test("R2: a flush without changes makes no commit", async () => {
+  await using dir = await tempFolder();
+  const remote = await Remote.create(dir.path);
+  await using opened = await openStore(remote.path, join(dir.path, "r"));
+  const { store } = opened;
+  await store.load();
+  await store.flush();
+  assert.is(await remote.git("rev-list", "--count", "observed"), "1");
+});
+
+test("D5: the record read from the repository equals what was written, at every commit", async () => {
+  await using dir = await tempFolder();
+  const remote = await Remote.create(dir.path);
+  await using opened = await openStore(remote.path, join(dir.path, "r"));
+  const { store, git } = opened;
+  await store.load();
+  const memory = new Map<string, string>();
+  for (let round = 0; round < 8; round++) {
+    for (const name of ["a", "b", "c"].slice(round % 3)) {
+      const next = change(name, round % 2 === 0 ? "on" : "busy");
+      memory.set(name, encodeRecord(next.record));
+      await store.append(next);
+    }
+    await store.flush();
+    const { subjects } = await readRecord(git, await git.resolve("refs/stateward/observed"));
+    assert.equal(
+      new Map([...subjects].map(([name, value]) => [name, encodeRecord(value)])),
+      new Map([...memory].toSorted()),
+    );
+  }
+});
+
+test("a record of a newer format is refused, not guessed at", async () => {
+  await using dir = await tempFolder();
+  const remote = await Remote.create(dir.path);
+  await using opened = await openStore(remote.path, join(dir.path, "r"));
+  const { store, git } = opened;
+  await store.load();
+  const newer = await writeCommit(git, {
+    ref: "refs/heads/x",
+    parent: await git.resolve("refs/stateward/pushed"),
+    message: "newer\n",
+    files: [{ path: "stateward.json", content: '{"format":99,"epoch":7}\n' }],
+    timeSeconds: 1,
+  });
+  await git.run(["push", "--quiet", "--", remote.path, `${newer}:refs/heads/observed`]);
+  await using other = await openStore(remote.path, join(dir.path, "r2"));
+  await other.store.load().then(
+    () => assert.unreachable(),
+    (error: unknown) => assert.match(String(error), /format 99/),
+  );
+});
+
+test("D6: a record that was rewound is not followed", async () => {
+  await using dir = await tempFolder();
+  const remote = await Remote.create(dir.path);
+  await using first = await openStore(remote.path, join(dir.path, "r"));
+  await first.store.load();
+  await first.store.append(change("a", "on"));
+  await first.store.flush();
+  await remote.git("update-ref", "refs/heads/observed", "observed~1");
+  await using second = await openStore(remote.path, join(dir.path, "r"));
+  await second.store.load().then(
+    () => assert.unreachable(),
+    (error: unknown) => assert.match(String(error), /rewound/),
+  );
+});
+
+test("history tells what became of one host, newest first, and of no other", async () => {
+  await using dir = await tempFolder();
+  const remote = await Remote.create(dir.path);
+  await using opened = await openStore(remote.path, join(dir.path, "r"));
+  const { store, git } = opened;
+  await store.load();
+  await store.append(change("a", "on"));
+  await store.append(change("b", "on"));
+  await store.flush();
+  await store.append(change("a", "busy", "a: on -> busy (lamp)"));
+  await store.flush();
+  const entries = await readHistory(git.dir, "refs/stateward/observed", { name: "a", limit: 10 });
+  assert.equal(
+    entries.map(({ lines, epoch, desired }) => [lines, epoch, desired]),
+    [
+      [["on -> busy (lamp)"], 1, commit],
+      [["off -> on (lamp)"], 1, commit],
+    ],
+  );
+});
+
+test.run();
