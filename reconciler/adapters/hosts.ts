@@ -47,7 +47,7 @@ export class Hosts implements HostLooker, HostActor {
   async look(host: Host, checkOf: (machine: string, claim: StateClaim) => Check | null): Promise<HostReport> {
     const result = await this.script(host, { body: lookBody, timeoutMs: lookTimeoutMs, incarnation: null });
     const at = this.options.now();
-    const nothing = { host: host.name, at, incarnation: null, states: {}, checks: {}, facts: {} };
+    const nothing = { host: host.name, at, incarnation: null, sequence: null, states: {}, checks: {}, facts: {} };
     if (result.exit !== 0)
       return {
         ...nothing,
@@ -57,7 +57,17 @@ export class Hosts implements HostLooker, HostActor {
     const { incarnation, states } = parseLook(result.output);
     if (incarnation === null) return { ...nothing, reachable: false, message: "the host did not say who it is" };
     const checks = await this.check(host, states, checkOf);
-    return { host: host.name, at, reachable: true, message: "", incarnation, states, checks, facts: {} };
+    return {
+      host: host.name,
+      at,
+      reachable: true,
+      message: "",
+      incarnation,
+      sequence: null,
+      states,
+      checks,
+      facts: {},
+    };
   }
 
   async run(order: StepOrder): Promise<Outcome> {
@@ -124,7 +134,7 @@ export class Hosts implements HostLooker, HostActor {
     }
     const plain = bodyOf(action);
     const claimed = how.claim === null ? plain : claimBody(how.claim, plain);
-    const body = how.machine === null ? plain : how.claim === null ? leashBody(how.machine, plain) : claimed;
+    const body = how.machine === null ? plain : how.claim === null ? leashBody(plain) : claimed;
     return outcomeOf(
       await this.script(host, { body, timeoutMs: how.timeoutMs, incarnation: how.incarnation }),
       how.claim,

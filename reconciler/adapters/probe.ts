@@ -55,6 +55,13 @@ export function probeHttp(action: HttpAction, timeoutMs: number): Promise<Outcom
         ? ok(text)
         : { ...failed(`${action.method} ${action.url} answered ${response.status}`), output: text };
     } catch (error) {
+      if (error instanceof Error && error.name === "TimeoutError") {
+        return {
+          kind: "timeout",
+          message: `${action.method} ${action.url}: no answer within ${tryMs / 1000} s`,
+          output: "",
+        };
+      }
       const cause = error instanceof Error && error.cause ? `: ${messageOf(error.cause)}` : "";
       return failed(`${action.method} ${action.url}: ${messageOf(error)}${cause}`);
     }
@@ -79,7 +86,7 @@ async function within(
 ): Promise<Outcome> {
   const end = performance.now() + Math.min(withinMs, timeoutMs);
   for (;;) {
-    const outcome = await attempt(Math.min(oneTryMs, timeoutMs));
+    const outcome = await attempt(withinMs === 0 ? timeoutMs : Math.min(oneTryMs, timeoutMs));
     if (outcome.kind === "ok" || performance.now() + betweenTriesMs >= end) return outcome;
     await sleep(betweenTriesMs);
   }

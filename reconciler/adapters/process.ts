@@ -21,6 +21,7 @@ export const runProcess: RunProcess = (order) =>
     const stdout = collect(child.stdout, order.outputBytesMax);
     const stderr = collect(child.stderr, order.outputBytesMax);
     const timer = killAfter(child, order.timeoutMs);
+    if (order.endsWith) endWith(child, order.endsWith, stdout);
     child.once("error", (error) => {
       timer.cancel();
       reject(error);
@@ -54,16 +55,47 @@ function resultOf(exit: number | null, timedOut: boolean, output: { stdout: Buff
   };
 }
 
-/** Keeps the first `max` bytes of a stream and reads on, so that the writer is never blocked. */
+/**
+ * Keeps the first and the last half of `max` bytes of a stream, and reads on, so that the writer is never blocked. The end is kept
+ * because it says how a script ended, the beginning because it says what went wrong first.
+ */
 function collect(stream: Readable, max: number): () => Buffer {
-  const chunks: Buffer[] = [];
-  let size = 0;
+  const half = Math.ceil(max / 2);
+  const head: Buffer[] = [];
+  let tail: Buffer[] = [];
+  let headSize = 0;
+  let tailSize = 0;
+  let dropped = 0;
   stream.on("data", (chunk: Buffer) => {
-    if (size < max) chunks.push(chunk.subarray(0, max - size));
-    size += chunk.length;
+    const first = chunk.subarray(0, half - headSize);
+    const rest = chunk.subarray(first.length);
+    if (first.length > 0) head.push(first);
+    headSize += first.length;
+    if (rest.length === 0) return;
+    tail.push(rest);
+    tailSize += rest.length;
+    if (tailSize <= 2 * half) return;
+    const kept = Buffer.concat(tail).subarray(-half);
+    dropped += tailSize - kept.length;
+    [tail, tailSize] = [[kept], kept.length];
   });
   stream.on("error", () => {});
-  return () => Buffer.concat(chunks);
+  return () => {
+    const end = Buffer.concat(tail);
+    const kept = end.subarray(-half);
+    const lost = dropped + end.length - kept.length;
+    const note = lost > 0 ? [Buffer.from(`\n... ${lost} bytes left out ...\n`)] : [];
+    return Buffer.concat([...head, ...note, kept]);
+  };
+}
+
+/** Ends a program that has said that it is done, and whose output somebody else holds open. */
+function endWith(child: ChildProcess, pattern: RegExp, output: () => Buffer): void {
+  child.stdout?.on("data", () => {
+    if (!pattern.test(output().subarray(-200).toString("utf8"))) return;
+    const timer = setTimeout(() => killGroup(child.pid, "SIGTERM"), drainMs);
+    child.once("exit", () => clearTimeout(timer));
+  });
 }
 
 function killAfter(child: ChildProcess, ms: number): { cancel: () => void; fired: () => boolean } {

@@ -28,12 +28,16 @@ export function hostScript({ incarnation, body }: ScriptOptions): string {
       ? ""
       : `[ "$(cat "$SW/incarnation" 2>/dev/null)" = ${quote(incarnation)} ] || { echo '${endMark} rebuilt'; exit 1; }`;
   return `umask 022
+sw_term=
+trap 'sw_term=1' TERM
 ${groupFunctions}
 ${fence}
 (
 ${body}
 ) </dev/null
 sw_exit=$?
+# At the step's time the group gets TERM. Its leader stays for a while, then ends with KILL whatever did not listen.
+[ -z "$sw_term" ] || { sleep 2; kill -KILL "-$SW_GROUP"; }
 printf '\\n%s %s\\n' '${endMark}' "$sw_exit"
 exit "$sw_exit"
 `;
@@ -43,15 +47,19 @@ exit "$sw_exit"
  * Process groups are remembered as `GROUP BOOT START`, so that a number that the system has given to another process since is
  * never taken for ours. A group whose leader is gone keeps its number reserved (POSIX.1-2017, fork: process IDs).
  */
-const groupFunctions = `sw_boot() { cat /proc/sys/kernel/random/boot_id 2>/dev/null || echo unknown; }
+const groupFunctions = `sw_sync() { sync "$@" 2>/dev/null || sync; }
+sw_boot() { cat /proc/sys/kernel/random/boot_id 2>/dev/null || echo unknown; }
 sw_start() { cut -d ' ' -f 22 "/proc/$1/stat" 2>/dev/null; }
 sw_group() { printf '%s %s %s\\n' "$SW_GROUP" "$(sw_boot)" "$(sw_start "$SW_GROUP")"; }
 sw_alive() {
-  read -r sw_g sw_b sw_s <"$1" 2>/dev/null || return 1
+  [ -s "$1" ] && read -r sw_g sw_b sw_s <"$1" || return 1
   [ "$sw_b" = "$(sw_boot)" ] && kill -0 "-$sw_g" 2>/dev/null || return 1
   sw_now=$(sw_start "$sw_g")
   [ -z "$sw_now" ] || [ "$sw_now" = "$sw_s" ]
 }`;
+
+/** What the standard output of a script ends with. */
+export const scriptEnd: RegExp = new RegExp(`(^|\\n)${endMark} (\\d+|rebuilt)\\n$`);
 
 export interface ScriptEnd {
   /** Null when the end was not heard of: the script did not come to it. */
@@ -85,8 +93,7 @@ export function markBody(machine: string, state: string, revision: number): stri
   const file = `"$SW/states/"${quote(machine)}`;
   const fresh = `"$SW/states/.new-"${quote(machine)}`;
   return `mkdir -p "$SW/states" && printf '%s %s\\n' ${quote(state)} ${quote(String(revision))} >${fresh} && mv ${fresh} ${file} || exit 1
-sync ${file} 2>/dev/null
-true`;
+sw_sync ${file}`;
 }
 
 /** Runs a program with its arguments and environment. */
@@ -104,6 +111,9 @@ export function shellBody(script: string, env: Readonly<Record<string, string>>)
 export function writeBody(path: string, content: string, mode: string): string {
   const file = quote(path);
   return `sw_dir=$(dirname -- ${file}) && mkdir -p -- "$sw_dir" || exit 1
+if [ -n "\${SW_JAIL:-}" ]; then
+  case "$(cd -- "$sw_dir" && pwd -P)/" in "$(pwd -P)/"*) ;; *) echo 'the path leaves the host folder through a link' >&2; exit 1 ;; esac
+fi
 sw_new=$(mktemp "$sw_dir/.stateward.XXXXXX") || exit 1
 printf '%s' ${quote(content)} >"$sw_new" && chmod ${quote(mode)} "$sw_new" || { rm -f "$sw_new"; exit 1; }
 if [ -f ${file} ] && cmp -s "$sw_new" ${file} && [ -n "$(find ${file} -prune -perm ${quote(mode)})" ]; then
@@ -113,9 +123,12 @@ else
 fi`;
 }
 
-/** Keeps the pid of the running step, so that a reconciler that takes over can end what its predecessor left running. */
-export function leashBody(machine: string, body: string): string {
-  const file = `"$SW/run/"${quote(machine)}`;
+/**
+ * S4 over a crash: keeps the process group of the host's running step, so that a reconciler that takes over ends what its predecessor
+ * left running before it starts anything on that host.
+ */
+export function leashBody(body: string): string {
+  const file = `"$SW/run/step"`;
   return `mkdir -p "$SW/run" || exit 1
 if sw_alive ${file}; then
   kill -TERM "-$sw_g" 2>/dev/null; sleep 1; kill -KILL "-$sw_g" 2>/dev/null
@@ -138,6 +151,7 @@ export function claimBody(claim: string, body: string): string {
   return `mkdir -p "$SW/once" || exit 1
 mkdir ${folder} 2>/dev/null || { echo 'this step was started before' >&2; exit ${claimedExit}; }
 sw_group >${folder}/group
+sw_sync ${folder}/group "$SW/once"
 trap '' HUP PIPE
 (
 trap - HUP PIPE
@@ -145,6 +159,7 @@ ${body}
 ) >${folder}/log 2>&1
 sw_code=$?
 printf '%s\\n' "$sw_code" >${folder}/exit.tmp && mv ${folder}/exit.tmp ${folder}/exit
+sw_sync ${folder}/exit ${folder}
 tail -c 65536 ${folder}/log
 exit "$sw_code"`;
 }

@@ -4,11 +4,11 @@ import { createHash } from "node:crypto";
 import { constants } from "node:fs";
 import { access, chmod, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, posix } from "node:path";
 import { messageOf } from "../model/failure.ts";
 import type { RunProcess } from "../model/ports.ts";
 import type { Host } from "../model/types.ts";
-import { quote, readScriptEnd } from "./script.ts";
+import { quote, readScriptEnd, scriptEnd } from "./script.ts";
 
 /** How a script ended. `exit` is null when its end was not heard of. */
 export interface ScriptResult {
@@ -60,7 +60,7 @@ export class LocalTransport implements Transport {
         STATEWARD_HOST: host.name,
         STATEWARD_HOST_DIR: dir,
       };
-      const input = `SW=${quote(join(dir, ".stateward"))}\nSW_GROUP=$$\n${script}`;
+      const input = `SW=${quote(join(dir, ".stateward"))}\nSW_GROUP=$$\nSW_JAIL=1\n${script}`;
       const result = await this.runProcess({ argv: ["sh", "-s"], cwd: dir, env, input, timeoutMs, outputBytesMax });
       const { exit, output, rebuilt } = readScriptEnd(result.stdout);
       if (rebuilt) return rebuiltResult;
@@ -79,7 +79,8 @@ export class LocalTransport implements Transport {
   }
 
   mayWrite(path: string): boolean {
-    return !path.startsWith("/") && !path.split("/").includes("..") && !path.startsWith(".stateward");
+    const [first] = posix.normalize(path).split("/");
+    return !path.startsWith("/") && !path.split("/").includes("..") && first !== ".stateward";
   }
 
   /** A new host has an empty folder, and no process of the one that had its name before. */
@@ -89,11 +90,15 @@ export class LocalTransport implements Transport {
   }
 }
 
+/** True only when there is no such folder: one that cannot be looked at is not a lost host (B4). */
 async function isMissing(path: string): Promise<boolean> {
-  return access(path, constants.F_OK).then(
-    () => false,
-    () => true,
-  );
+  try {
+    await access(path, constants.F_OK);
+    return false;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return true;
+    throw error;
+  }
 }
 
 /** Kills every process that a local host's steps have left, told by its environment. Returns how many. Needs /proc (Linux). */
@@ -141,7 +146,13 @@ export class SshTransport implements Transport {
       const argv = await this.command(host);
       const input = `${Math.max(1, Math.ceil(timeoutMs / 1000))}\nSW_GROUP=$PPID\n${script}`;
       // The host ends the script at its time; ten seconds more are for the connection.
-      const result = await this.options.runProcess({ argv, input, timeoutMs: timeoutMs + 10_000, outputBytesMax });
+      const result = await this.options.runProcess({
+        argv,
+        input,
+        timeoutMs: timeoutMs + 10_000,
+        outputBytesMax,
+        endsWith: scriptEnd,
+      });
       const { exit, output, rebuilt } = readScriptEnd(result.stdout);
       if (rebuilt) return rebuiltResult;
       if (exit !== null) return { kind: "ended", exit, output: `${output}${result.stderr}`, message: "" };

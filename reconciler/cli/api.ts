@@ -23,13 +23,22 @@ export async function findApi(workspace: Workspace): Promise<Api | null> {
       headers: { ...headers, "content-type": "application/json" },
       signal: AbortSignal.timeout(10_000),
     });
-  const alive = await call("/healthz", {}).then(
+  const alive = await fetch(new URL("/healthz", url), { signal: AbortSignal.timeout(10_000) }).then(
     ({ ok }) => ok,
     () => false,
   );
   if (!alive) return null;
   return {
-    get: async <T>(path: string) => (await call(path, {})).json() as Promise<T>,
+    get: async <T>(path: string) => {
+      const response = await call(path, {});
+      // 503 of /readyz is an answer like any other: it says why.
+      if (!response.ok && response.status !== 503)
+        throw new Failure("transient", `${url} answered ${response.status}`, {
+          reason: "ApiRefused",
+          hint: "another program, or another token key, may be behind that address",
+        });
+      return response.json() as Promise<T>;
+    },
     post: async (path, body) => {
       const response = await call(path, {
         method: "POST",

@@ -1,42 +1,46 @@
 // One reconciler for one data folder: two would share a journal.
-import { mkdir, open, readFile, rm } from "node:fs/promises";
-import { dirname } from "node:path";
+import { createHash } from "node:crypto";
+import { mkdir, readFile, realpath, rm, writeFile } from "node:fs/promises";
+import { createServer, type Server } from "node:net";
+import { platform } from "node:os";
+import { join } from "node:path";
 import { Failure } from "../model/failure.ts";
 
-/** Takes the lock, or throws a Failure that names the process that has it. Returns what gives it back. */
-export async function takeLock(file: string): Promise<() => Promise<void>> {
-  await mkdir(dirname(file), { recursive: true });
-  for (let tries = 0; tries < 2; tries++) {
-    const handle = await open(file, "wx").catch(() => null);
-    if (handle) {
-      await handle.writeFile(`${process.pid} ${await startOf(process.pid)}\n`);
-      await handle.close();
-      return () => rm(file, { force: true });
-    }
-    const [pid = "", start = ""] = (await readFile(file, "utf8").catch(() => "")).trim().split(" ");
-    if (isAlive(Number(pid)) && (await startOf(Number(pid))) === start) {
-      throw new Failure("invalid", `a reconciler is already running on this folder (process ${pid})`, {
-        reason: "AlreadyRunning",
-        hint: "stop it first, or use another folder with --data",
-      });
-    }
-    await rm(file, { force: true });
+/**
+ * Takes the lock of a data folder, or throws a Failure that names the process that has it. Returns what gives it back.
+ *
+ * The lock is a listening socket, because the system gives it to one process alone and takes it back when that process ends, however
+ * it ends. On Linux the socket has no file; elsewhere it is a file that a crash leaves behind, and that nobody listens behind.
+ */
+export async function takeLock(data: string): Promise<() => Promise<void>> {
+  await mkdir(data, { recursive: true });
+  const name = createHash("sha256")
+    .update(await realpath(data))
+    .digest("hex")
+    .slice(0, 32);
+  const path = platform() === "linux" ? `\0stateward-${name}` : join("/tmp", `stateward-${name}.sock`);
+  const pidFile = join(data, "pid");
+  const server = await listen(path);
+  if (server === null) {
+    const pid = (await readFile(pidFile, "utf8").catch(() => "unknown")).trim();
+    throw new Failure("invalid", `a reconciler is already running on this folder (process ${pid})`, {
+      reason: "AlreadyRunning",
+      hint: "stop it first, or use another folder with --data",
+    });
   }
-  throw new Failure("transient", `the lock ${file} cannot be taken`, { reason: "LockBusy", hint: "try again" });
+  await writeFile(pidFile, `${process.pid}\n`);
+  return async () => {
+    await rm(pidFile, { force: true });
+    await new Promise((resolve) => server.close(resolve));
+  };
 }
 
-function isAlive(pid: number): boolean {
-  if (!Number.isInteger(pid) || pid < 1) return false;
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
-  }
-}
-
-/** When a process started, so that a number given to another process is not taken for it; `-` where the system does not say. */
-async function startOf(pid: number): Promise<string> {
-  const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
-  return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? "-";
+function listen(path: string): Promise<Server | null> {
+  return new Promise((resolve, reject) => {
+    const server = createServer((socket) => socket.destroy());
+    server.once("error", (error: NodeJS.ErrnoException) =>
+      error.code === "EADDRINUSE" ? resolve(null) : reject(error),
+    );
+    server.listen(path, () => resolve(server.unref()));
+  });
 }

@@ -1,5 +1,5 @@
 // stateward run: the reconciler, with an embedded default for everything.
-import { writeFile } from "node:fs/promises";
+import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pino } from "pino";
 import { runProcess } from "../adapters/process.ts";
@@ -23,7 +23,7 @@ export interface RunOptions extends GlobalOptions {
 /** Runs until a signal, or with `--once` until the fleet is at rest. Resolves to the exit status. */
 export async function run(options: RunOptions): Promise<number> {
   const workspace = openWorkspace(options);
-  const unlock = await takeLock(join(workspace.data, "lock"));
+  const unlock = await takeLock(workspace.data);
   try {
     if (workspace.embedded) await prepareOrigin(workspace);
     const report = createReporter(workspace, options);
@@ -37,6 +37,7 @@ export async function run(options: RunOptions): Promise<number> {
     await writeFile(join(workspace.data, "run.json"), `${JSON.stringify({ url: reconciler.url, pid: process.pid })}\n`);
     return await untilEnd(reconciler, options, report);
   } finally {
+    await rm(join(workspace.data, "run.json"), { force: true });
     await unlock();
   }
 }
@@ -109,7 +110,9 @@ async function untilEnd(reconciler: Reconciler, options: RunOptions, report: Rep
       });
     }
   });
-  const status = await Promise.race([signal, watch(reconciler, options)]);
+  const watching = watch(reconciler, options);
+  const status = await Promise.race([signal, watching.status]);
+  watching.end();
   try {
     await reconciler.stop();
   } catch (error) {
@@ -119,11 +122,15 @@ async function untilEnd(reconciler: Reconciler, options: RunOptions, report: Rep
 }
 
 /** Resolves when the reconciler cannot go on, or when `--once` has its answer. */
-function watch(reconciler: Reconciler, options: RunOptions): Promise<number> {
+function watch(
+  reconciler: Reconciler,
+  options: RunOptions,
+): { readonly status: Promise<number>; readonly end: () => void } {
   const deadline = performance.now() + Number(options.timeout ?? 600) * 1000;
   let quiet = 0;
-  return new Promise((resolve) => {
-    const timer = setInterval(() => {
+  let timer: NodeJS.Timeout | undefined;
+  const status = new Promise<number>((resolve) => {
+    timer = setInterval(() => {
       const { ready, total, quiet: isQuiet } = reconciler.engine.progress();
       const { fatal, trouble } = reconciler.engine.state();
       quiet = isQuiet ? quiet + 1 : 0;
@@ -141,6 +148,7 @@ function watch(reconciler: Reconciler, options: RunOptions): Promise<number> {
       resolve(status);
     };
   });
+  return { status, end: () => clearInterval(timer) };
 }
 
 /** Why not all hosts are in their target states: to standard error, one reason a line. */

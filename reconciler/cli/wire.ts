@@ -11,7 +11,7 @@ import { Engine } from "../engine/loop.ts";
 import { Failure } from "../model/failure.ts";
 import type { Clock, EngineEvent, EventSink } from "../model/ports.ts";
 import type { Settings, TransportName } from "../model/types.ts";
-import { DesiredMirror, openMirror } from "../record/mirror.ts";
+import { DesiredMirror, openMirror, removeStaleLocks } from "../record/mirror.ts";
 import { GitRecord } from "../record/store.ts";
 import { createApp } from "../server/app.ts";
 import { loadTokenKey } from "../server/tokens.ts";
@@ -48,6 +48,8 @@ export async function startReconciler(options: WireOptions): Promise<Reconciler>
   const { workspace } = options;
   await mkdir(workspace.data, { recursive: true });
   const git = await openMirror(join(workspace.data, "mirror.git"), runProcess);
+  for (const name of await removeStaleLocks(git))
+    options.notice(`removed the lock ${name}, which a killed process left`);
   const desired = new DesiredMirror(git, workspace.remote, createLoader());
   let windowMs = 1000;
   let fence: (message: string) => void = () => {};

@@ -72,19 +72,24 @@ export class Fleet implements FleetReader, FleetWriter {
         hint: "report machines that the host's file names, in states that they have",
       });
     }
+    // What it says could not be taken in now, and an answer would promise that it was (D1).
+    if (world.inFlight.has(name)) throw busy(name);
+    this.mustBeWritable();
     this.sequences.set(name, report.sequence);
-    const { incarnation, states, facts } = report;
+    const { incarnation, sequence: number, states, facts } = report;
     this.engine.hear({
       host: name,
       at: this.clock.now(),
       reachable: true,
       message: "",
       incarnation,
+      sequence: number,
       states,
       facts,
       checks: {},
     });
     await this.engine.visit(name);
+    await this.engine.synced(name);
     this.mustBeWritable();
   }
 
@@ -93,7 +98,7 @@ export class Fleet implements FleetReader, FleetWriter {
     this.mustBeWritable();
     const { guards } = world.desired.loaded;
     const next = countUpdate({ record, machines: machinesOf(world, subject), guards }, state, key);
-    if (next === null) return;
+    if (next === null) return this.engine.synced(subject.name);
     const counted = this.engine.put(next, null);
     await Promise.all([counted, this.engine.visit(subject.name)]);
   }
@@ -129,11 +134,7 @@ export class Fleet implements FleetReader, FleetWriter {
   async replay(name: string): Promise<void> {
     const { world, subject, record } = this.find(name);
     this.mustBeWritable();
-    if (world.inFlight.has(name))
-      throw new Failure("waiting", `a transition of ${name} is running`, {
-        reason: "Busy",
-        hint: "try again when it has ended",
-      });
+    if (world.inFlight.has(name)) throw busy(name);
     if (subject.kind !== "host") throw unknownSubject(name);
     await this.engine.put(replayAgain(world, record), `${name}: replay asked for`);
     await this.engine.visit(name);
@@ -160,6 +161,13 @@ export class Fleet implements FleetReader, FleetWriter {
         hint: "send it again to the reconciler that takes over",
       });
   }
+}
+
+function busy(name: string): Failure {
+  return new Failure("waiting", `a transition of ${name} is running`, {
+    reason: "Busy",
+    hint: "send it again when it has ended",
+  });
 }
 
 function onlyShared(world: World): AnySubject {

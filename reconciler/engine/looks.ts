@@ -78,5 +78,5 @@ export class Looks {
 }
 
 function unreachable(host: string, at: number, message: string): HostReport {
-  return { host, at, reachable: false, message, incarnation: null, states: {}, checks: {}, facts: {} };
+  return { host, at, reachable: false, message, incarnation: null, sequence: null, states: {}, checks: {}, facts: {} };
 }

@@ -64,12 +64,17 @@ export class Engine {
   private desired: DesiredCommit | null = null;
   private trouble: Trouble | null = null;
   private polling: Promise<void> | null = null;
+  private readonly appends = new Map<string, Promise<void>>();
+  private readonly listeningSince: number;
+  /** The desired branch was rewound (D6): nothing is started until it is followed again. */
+  private rewound = false;
   private stopping = false;
   private settled = false;
   private fatal: string | null = null;
 
   constructor(ports: EnginePorts) {
     this.ports = ports;
+    this.listeningSince = ports.clock.now();
     this.queue = new WakeQueue(ports.clock, (name) => void this.visit(name));
     this.looks = new Looks({
       clock: ports.clock,
@@ -107,12 +112,14 @@ export class Engine {
 
   /** The world now; null before the first good commit. */
   world(): World | null {
-    const { records, reports, inFlight, desired } = this;
-    return desired && { now: this.ports.clock.now(), desired, records, reports, inFlight };
+    const { records, reports, inFlight, desired, listeningSince } = this;
+    if (desired === null) return null;
+    const mayStart = !this.rewound && inFlight.size < desired.loaded.repository.settings.parallel;
+    return { now: this.ports.clock.now(), desired, records, reports, inFlight, listeningSince, mayStart };
   }
 
   state(): { readonly trouble: Trouble | null; readonly fatal: string | null; readonly readOnly: boolean } {
-    return { trouble: this.trouble, fatal: this.fatal, readOnly: this.fatal !== null || this.stopping };
+    return { trouble: this.trouble, fatal: this.fatal, readOnly: this.fatal !== null || this.stopping || this.rewound };
   }
 
   /** How far the fleet is: subjects in their target states, all subjects, and whether anything is still under way. */
@@ -134,12 +141,21 @@ export class Engine {
     assert(this.desired, "a record changes only while a desired commit is in force");
     this.records.set(record.name, record);
     for (const waiter of this.waiters.of(record.name)) this.queue.wake(waiter);
+    const written = this.ports.record.append({ record, summary, desired: this.desired.commit });
+    this.appends.set(record.name, written);
     try {
-      await this.ports.record.append({ record, summary, desired: this.desired.commit });
+      await written;
     } catch (error) {
       this.fail(`the record cannot be written: ${messageOf(error)}`);
       throw error;
+    } finally {
+      if (this.appends.get(record.name) === written) this.appends.delete(record.name);
     }
+  }
+
+  /** Resolves when everything that was decided about a subject is on the disk. */
+  async synced(name: string): Promise<void> {
+    await this.appends.get(name);
   }
 
   /** Decides about a subject now; resolves when what was decided is on the disk. Acts go on after that. */
@@ -149,8 +165,10 @@ export class Engine {
     const [decision] = decide(world, [name]);
     this.queue.wakeAt(name, decision?.wakeAt ?? null);
     this.waiters.set(name, decision?.waitsOn ?? []);
-    if (decision && this.mustWaitForRoom(decision)) return Promise.resolve();
+    if (decision?.deferred) this.backlog.add(name);
+    else this.backlog.delete(name);
     if (decision?.act) this.inFlight.add(name);
+    else this.wakeBacklog();
     return this.carryOut(name, decision).catch((error: unknown) => this.fail(messageOf(error)));
   }
 
@@ -167,11 +185,15 @@ export class Engine {
     for (const waiter of this.waiters.of(report.host)) this.queue.wake(waiter);
   }
 
-  private mustWaitForRoom(decision: Decision): boolean {
-    const max = this.desired?.loaded.repository.settings.parallel ?? 1;
-    if (decision.act === null || this.inFlight.size < max) return false;
-    this.backlog.add(decision.subject);
-    return true;
+  /** Looks again at those who wait for room, as many as there is room for. */
+  private wakeBacklog(): void {
+    const world = this.world();
+    if (!world?.mayStart) return;
+    let room = world.desired.loaded.repository.settings.parallel - this.inFlight.size;
+    for (const name of this.backlog) {
+      if (room-- <= 0) return;
+      this.queue.wake(name);
+    }
   }
 
   private async carryOut(name: string, decision: Decision | undefined): Promise<void> {
@@ -197,11 +219,7 @@ export class Engine {
     } finally {
       this.inFlight.delete(name);
       this.queue.wake(name);
-      const [next] = this.backlog;
-      if (next !== undefined) {
-        this.backlog.delete(next);
-        this.queue.wake(next);
-      }
+      this.wakeBacklog();
     }
   }
 
@@ -339,30 +357,33 @@ export class Engine {
     switch (poll.kind) {
       case "unchanged":
         if (this.trouble?.commit === null) this.trouble = null;
+        this.followAgain();
         return;
       case "unreachable":
-      case "rewound":
+      case "rewound": {
+        const news = this.trouble?.message !== poll.message;
         this.trouble = { commit: null, message: poll.message, problems: [] };
-        this.ports.events({ kind: "unreachable-remote", message: poll.message });
+        this.rewound ||= poll.kind === "rewound";
+        if (news) this.ports.events({ kind: "unreachable-remote", message: poll.message });
         return;
+      }
       case "changed":
+        this.followAgain();
         this.consider(poll.desired);
+        if (poll.refused) this.refuse(poll.refused);
     }
+  }
+
+  private followAgain(): void {
+    if (!this.rewound) return;
+    this.rewound = false;
+    this.wakeBacklog();
   }
 
   /** D4: a commit with a problem changes nothing. */
   private consider(next: DesiredCommit): void {
     const { problems, repository } = next.loaded;
-    if (hasErrors(problems)) {
-      const errors = problems.filter(({ severity }) => severity === "error");
-      this.trouble = {
-        commit: next.commit,
-        message: `commit ${next.commit.slice(0, 8)} has problems and is not in force`,
-        problems: errors,
-      };
-      this.ports.events({ kind: "refused", commit: next.commit, problems: errors.length });
-      return;
-    }
+    if (hasErrors(problems)) return this.refuse(next);
     const before = this.desired;
     this.trouble = null;
     this.desired = next;
@@ -380,13 +401,20 @@ export class Engine {
     this.ready.clear();
     for (const name of names) this.ready.set(name, known.get(name) ?? false);
     this.readyCount = [...this.ready.values()].filter(Boolean).length;
-    for (const name of changedSubjects(before, next, names)) {
+    // Whoever waits may wait for something that the new commit has changed or taken away.
+    for (const name of [...changedSubjects(before, next, names), ...this.waiters.all()]) {
       this.settled = false;
       this.queue.wake(name);
     }
     this.looks.follow(
       [...repository.hosts.values()].filter(({ transport }) => transport !== "agent").map(({ name }) => name),
     );
+  }
+
+  private refuse({ commit, loaded }: DesiredCommit): void {
+    const problems = loaded.problems.filter(({ severity }) => severity === "error");
+    this.trouble = { commit, message: `commit ${commit.slice(0, 8)} has problems and is not in force`, problems };
+    this.ports.events({ kind: "refused", commit, problems: problems.length });
   }
 
   private announce({ subject, record, summaries }: Decision): void {
@@ -406,9 +434,10 @@ export class Engine {
     const subject = world && subjectOf(world, name);
     if (!subject || !this.ready.has(name)) return;
     const record = this.records.get(name);
-    const ready = [...subject.machines.keys()].every(
-      (machine) => readyOf(record?.machines[machine])?.status === "True",
-    );
+    // What the record says of a host that was not heard yet is hope.
+    const heard = subject.kind === "group" || this.reports.has(name);
+    const ready =
+      heard && [...subject.machines.keys()].every((machine) => readyOf(record?.machines[machine])?.status === "True");
     this.readyCount += Number(ready) - Number(this.ready.get(name));
     this.ready.set(name, ready);
     const all = this.readyCount === this.ready.size;

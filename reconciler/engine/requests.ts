@@ -77,7 +77,8 @@ export function applyVerdict(entry: MachineRecord, { word, steps, at }: Verdict)
       hint: "stateward status shows what each host waits for",
     });
   }
-  if (word === "skip" && stalled?.reason === "ReplayStateGone") return { ...entry, replay: [] };
+  if (word === "skip" && (stalled?.reason === "ReplayStateGone" || stalled?.reason === "ReplayNoPath"))
+    return { ...entry, replay: [] };
   const once = Object.entries(entry.once).map(([key, known]) => {
     const blocking =
       steps.has(key) &&
@@ -97,7 +98,14 @@ export function applyVerdict(entry: MachineRecord, { word, steps, at }: Verdict)
   if (word === "skip" && attempt.step !== null) {
     return {
       ...freed,
-      attempt: { ...attempt, done: [...attempt.done, attempt.step], step: null, number: 1, status: "running" },
+      attempt: {
+        ...attempt,
+        done: [...attempt.done, attempt.step],
+        skipped: [...attempt.skipped, attempt.step],
+        step: null,
+        number: 1,
+        status: "running",
+      },
     };
   }
   return { ...freed, attempt: { ...attempt, step: null, number: 0, status: "failed", retryAt: at } };

@@ -1,4 +1,5 @@
 // Carries one transition out: a step's start is recorded, it runs, its outcome is recorded, then the next one (S1).
+import { digest } from "../model/digest.ts";
 import { messageOf } from "../model/failure.ts";
 import type { GuardCompiler, GuardValues } from "../model/guard.ts";
 import type { HostActor, Outcome, RecordWriter } from "../model/ports.ts";
@@ -58,9 +59,10 @@ export async function runTransition(context: RunContext, order: RunOrder): Promi
 async function runStep(context: RunContext, order: RunOrder, step: Step): Promise<boolean> {
   const { guards, settings } = context;
   const rendered = renderAction(step.action, guards, context.values());
-  await context.edit((entry) => stepStarted(entry, step, context.now()));
+  // What cannot be started leaves no trace of a step marked never: it did not run.
   if (!rendered.ok) return fail(context, step, rendered.error);
   if (order.subject.kind !== "host") return fail(context, step, "a group has no host to run steps on");
+  await context.edit((entry) => stepStarted(entry, step, context.now()));
   if (step.repeat === "never" && !(await pushed(context, step))) return false;
   const outcome = await context.actor.run({
     host: order.subject,
@@ -89,7 +91,8 @@ function afterBadEnd(
 ): MachineRecord {
   // Whether a step that must not repeat ran is asked of the host when it can be reached again: the attempt stays open.
   if (step.repeat === "never" && (outcome.kind === "unreachable" || outcome.kind === "claimed")) return entry;
-  if (outcome.kind === "unreachable") return attemptSetBack(entry, context.settings.attempts, context.now);
+  if (outcome.kind === "unreachable")
+    return attemptSetBack(entry, outcome.message, context.settings.attempts, context.now);
   const output = outcome.output === "" ? "" : `: ${outcome.output.trim().slice(-500)}`;
   return stepFailed(entry, `${step.title}: ${outcome.message}${output}`, context.settings.attempts, context.now);
 }
@@ -110,21 +113,22 @@ async function pushed(context: RunContext, step: Step): Promise<boolean> {
   } catch (error) {
     const message = `its start could not be pushed: ${messageOf(error)}`;
     context.stepFailed(step.title, message);
-    await context.edit((entry) => notStarted(entry, step.key, context));
+    await context.edit((entry) => notStarted(entry, [step.key, message], context));
     return false;
   }
 }
 
-function notStarted(entry: MachineRecord, key: string, context: RunContext): MachineRecord {
-  const back = attemptSetBack(entry, context.settings.attempts, context.now());
+function notStarted(entry: MachineRecord, [key, message]: [string, string], context: RunContext): MachineRecord {
+  const back = attemptSetBack(entry, message, context.settings.attempts, context.now());
   return { ...back, once: setOnce(back, key, "free", context.now()) };
 }
 
 /** Name of the claim that a step leaves on its host. A `retry` raises the round, and with it the name. */
 export function claimOf(machine: string, step: Step, entry: MachineRecord): string | null {
   if (step.repeat !== "never") return null;
-  const name = `${machine}.${step.key}.${entry.once[step.key]?.round ?? 0}`;
-  return name.replaceAll(/[^A-Za-z0-9._-]/g, "_");
+  // The digest keeps apart keys that differ only in characters that a file's name cannot have.
+  const key = `${step.key.replaceAll(/[^A-Za-z0-9._-]/g, "_")}-${digest(step.key)}`;
+  return `${machine}.${key}.${entry.once[step.key]?.round ?? 0}`;
 }
 
 async function finish(context: RunContext, { subject, machine, transition, reason }: RunOrder): Promise<RunEnd> {
@@ -132,7 +136,13 @@ async function finish(context: RunContext, { subject, machine, transition, reaso
     const marked = await markHost(context, subject, [machine.name, transition.to]);
     if (marked.kind !== "ok") {
       context.stepFailed("marker", marked.message);
-      await context.edit((entry) => attemptSetBack(entry, context.settings.attempts, context.now()));
+      const settings = context.settings.attempts;
+      const error = `the marker could not be left: ${marked.message}`;
+      await context.edit((entry) =>
+        marked.kind === "unreachable"
+          ? attemptSetBack(entry, error, settings, context.now())
+          : stepFailed(entry, error, settings, context.now()),
+      );
       return "failed";
     }
   }

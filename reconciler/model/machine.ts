@@ -3,6 +3,7 @@ import { digest } from "./digest.ts";
 import { parseDuration } from "./duration.ts";
 import { automaticLoop, findPath, reachableFrom, statesWithoutWayTo } from "./graph.ts";
 import { nearest, type Problem, type ProblemCode } from "./problem.ts";
+import { redact } from "./redact.ts";
 import type { Action, Check, Machine, State, Step, Transition } from "./types.ts";
 import type { ParsedYaml, YamlPath } from "./yaml.ts";
 
@@ -127,7 +128,7 @@ function parseStep(raw: RawStep): Step | null {
   if (action === null) return null;
   return {
     key: raw.name ?? digest(action),
-    title: raw.name ?? titleOf(action),
+    title: raw.name ?? redact(titleOf(action)),
     repeat: raw.repeat ?? "always",
     timeoutMs: raw.timeout === undefined ? stepTimeoutMs : parseDuration(raw.timeout),
     action,

@@ -23,7 +23,8 @@ export interface DesiredCommit {
 /** Result of one poll of the desired branch. */
 export type Poll =
   | { readonly kind: "unchanged" }
-  | { readonly kind: "changed"; readonly desired: DesiredCommit }
+  /** `refused` is a newer commit with problems, where the last good one had to be looked for (D4). */
+  | { readonly kind: "changed"; readonly desired: DesiredCommit; readonly refused?: DesiredCommit }
   /** The remote did not answer: what is in force stays in force. */
   | { readonly kind: "unreachable"; readonly message: string }
   /** The branch was rewound or rewritten (D6). */
@@ -250,8 +251,10 @@ export interface ProcessOrder {
   readonly input?: string;
   /** At this time the whole process group gets TERM, and KILL after a grace (S3). */
   readonly timeoutMs: number;
-  /** Bytes kept of each stream; the rest is read and dropped. */
+  /** Bytes kept of each stream: the first and the last half; what lies between is read and dropped. */
   readonly outputBytesMax: number;
+  /** Standard output that ends like this means that the work is done, whatever still holds the pipe. */
+  readonly endsWith?: RegExp;
 }
 
 /** Starts a process in a group of its own and waits for its end. Rejects only when the program cannot be started. */

@@ -39,6 +39,8 @@ export interface Attempt {
   readonly done: readonly string[];
   /** Key of the step whose start is recorded and whose outcome is not. */
   readonly step: string | null;
+  /** Keys of the steps that a person said to skip; they stay skipped in later tries of this attempt. */
+  readonly skipped: readonly string[];
   readonly retryAt: string | null;
   readonly error: string | null;
 }
@@ -65,6 +67,10 @@ export interface MachineRecord {
   readonly replay: readonly string[];
   readonly attempt: Attempt | null;
   readonly once: Readonly<Record<string, Once>>;
+  /** How often in a row the state did not hold for long after it was entered. */
+  readonly strikes: number;
+  /** The last state that the host claimed without a revision, so that a repeated claim is not taken for news. */
+  readonly claim: string | null;
   /** Updates received since the state was entered. */
   readonly updates: number;
   /** Digests of the latest idempotency keys, oldest first. */
@@ -85,7 +91,7 @@ export interface SubjectRecord {
 }
 
 /** Idempotency keys kept for each machine; a key older than these may count again. */
-export const updateKeysMax = 100;
+export const updateKeysMax = 500;
 /** Former incarnations kept for each host. */
 export const formerMax = 16;
 
@@ -104,6 +110,8 @@ export function freshMachine(state: string, at: string, desired: string): Machin
     replay: [],
     attempt: null,
     once: {},
+    strikes: 0,
+    claim: null,
     updates: 0,
     updateKeys: [],
     conditions: [],
@@ -136,7 +144,12 @@ export function decodeRecord(text: string, where: string): SubjectRecord {
       throw corrupt(where, `machine ${machine} is incomplete`);
   }
   const kind = host === undefined ? "group" : "host";
-  return { ...emptyRecord(kind, name), ...(rest as Partial<SubjectRecord>), kind, name };
+  const record = { ...emptyRecord(kind, name), ...(rest as Partial<SubjectRecord>), kind, name } as const;
+  const machines = Object.entries(record.machines).map(([machine, entry]) => [
+    machine,
+    { ...freshMachine(entry.state, entry.since, entry.desired), ...entry },
+  ]);
+  return { ...record, machines: Object.fromEntries(machines) };
 }
 
 function corrupt(where: string, why: string, cause?: unknown): Failure {

@@ -1,13 +1,13 @@
 // Checks across the files of a repository: everything that one file says about another, and every expression.
 
 import { findPath } from "./graph.ts";
-import type { Guard, GuardCompiler } from "./guard.ts";
+import type { GuardCompiler } from "./guard.ts";
 import { staticValues } from "./guard-values.ts";
 import { explainNoPath } from "./machine.ts";
 import { nearest, type Problem, type ProblemCode } from "./problem.ts";
 import type { Entry } from "./repository.ts";
-import { checkTemplate, expressionsOf, readsHostAlone, renderTemplate, templatesOf } from "./template.ts";
-import type { Host, Machine, Repository, Step, Subject, Template } from "./types.ts";
+import { checkTemplate, expressionsOf, readsHostAlone, renderAction, renderTemplate, templatesOf } from "./template.ts";
+import type { Action, Host, Machine, Repository, Step, Subject, Template } from "./types.ts";
 import type { ParsedYaml, YamlPath } from "./yaml.ts";
 
 /** All problems between files, in no particular order. */
@@ -195,8 +195,7 @@ class SubjectCheck {
       for (const step of new Set(machine.transitions.flatMap(({ steps }) => steps))) {
         if (host.transport === "agent" && needsTransport(step))
           failed.add(`transport|the step "${step.title}" needs ssh or local`);
-        for (const error of this.unfilled(host, templatesOf(step.action)))
-          failed.add(`template|${step.title}: ${error}`);
+        for (const error of this.unfilled(host, step.action)) failed.add(`template|${step.title}: ${error}`);
       }
       for (const failure of failed) {
         const [what, message = ""] = failure.split(/\|(.*)/s);
@@ -210,15 +209,23 @@ class SubjectCheck {
     return problems;
   }
 
-  private unfilled(host: Host, templates: readonly Template[]): string[] {
+  private unfilled(host: Host, action: Action): string[] {
     const values = staticValues(host);
-    return templates.flatMap((template) => {
-      const compiled = expressionsOf(template).map((expression) => this.guards.compile(expression));
-      const guards = compiled.filter((result): result is { guard: Guard } => "guard" in result);
-      if (guards.length === 0 || guards.length < compiled.length) return [];
-      if (!guards.every(({ guard }) => readsHostAlone(guard.reads))) return [];
+    const templates = templatesOf(action).filter((template) => this.isStatic(template));
+    const errors = templates.flatMap((template) => {
       const result = renderTemplate(template, this.guards, values);
       return result.ok ? [] : [result.error];
+    });
+    if (errors.length > 0 || templates.length < templatesOf(action).length) return errors;
+    const whole = renderAction(action, this.guards, values);
+    return whole.ok ? [] : [whole.error];
+  }
+
+  /** True for a template that can be filled in from the host's file alone. */
+  private isStatic(template: Template): boolean {
+    return expressionsOf(template).every((expression) => {
+      const compiled = this.guards.compile(expression);
+      return "guard" in compiled && readsHostAlone(compiled.guard.reads);
     });
   }
 }

@@ -23,6 +23,8 @@ export interface HostReport {
   /** Why the host cannot be reached; empty when it can. */
   readonly message: string;
   readonly incarnation: string | null;
+  /** Of an agent's report; null for a look. */
+  readonly sequence: number | null;
   readonly states: Readonly<Record<string, StateClaim>>;
   readonly checks: Readonly<Record<string, CheckResult>>;
   readonly facts: Readonly<Record<string, string>>;

@@ -5,10 +5,13 @@ import { durationPattern } from "./duration.ts";
 /** A JSON Schema as plain data. */
 export type JsonSchema = { readonly [key: string]: unknown };
 
-export const namePattern = "^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$";
-export const groupPattern = "^[a-z][a-z0-9_]{0,61}$";
-export const statePattern = "^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$";
-const keyPattern = "^[A-Za-z0-9][A-Za-z0-9_./-]{0,62}$";
+/** Names that every JavaScript object answers to are kept out, so that a lookup never finds what nobody wrote. */
+const notInherited =
+  "(?!(constructor|toString|valueOf|hasOwnProperty|isPrototypeOf|propertyIsEnumerable|toLocaleString)$)";
+export const namePattern: string = `^${notInherited}[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$`;
+export const groupPattern: string = `^${notInherited}[a-z][a-z0-9_]{0,61}$`;
+export const statePattern: string = `^${notInherited}[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$`;
+const keyPattern = `^${notInherited}[A-Za-z0-9][A-Za-z0-9_./-]{0,62}$`;
 const envPattern = "^[A-Z_][A-Z0-9_]{0,62}$";
 
 const text = (description: string): JsonSchema => ({ type: "string", minLength: 1, maxLength: 2000, description });
@@ -200,7 +203,7 @@ export const hostSchema: JsonSchema = file(
       ),
       owner: text("Who is told"),
       labels: mapOf(keyPattern, scalar, "Labels, for selectors and guards"),
-      vars: mapOf("^[A-Za-z_][A-Za-z0-9_]{0,62}$", scalar, "Values for templates"),
+      vars: mapOf(`^${notInherited}[A-Za-z_][A-Za-z0-9_]{0,62}$`, scalar, "Values for templates"),
       targets,
       machines,
       hold: object(

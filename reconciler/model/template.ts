@@ -99,7 +99,19 @@ export function renderAction(action: Action, compiler: GuardCompiler, values: Gu
   const fillAll = (map: Readonly<Record<string, Template>>): Record<string, string> =>
     Object.fromEntries(Object.entries(map).map(([key, value]) => [key, fill(value)]));
   const value = mapAction(action, fill, fillAll);
+  if (error === null && action.kind === "run" && value.kind === "run") error = optionFromData(action.argv, value.argv);
   return error === null ? { ok: true, value } : { ok: false, error };
+}
+
+/** A3: a word that begins with data must not become an option; behind `--` it cannot. */
+function optionFromData(templates: readonly Template[], words: readonly string[]): string | null {
+  for (const [index, template] of templates.entries()) {
+    const word = words[index] ?? "";
+    if (template === "--") return null;
+    if (template.startsWith("${") && word.startsWith("-"))
+      return `${template} is ${word.slice(0, 40)}, which would be read as an option: put -- before it`;
+  }
+  return null;
 }
 
 function mapAction(

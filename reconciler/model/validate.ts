@@ -8,6 +8,8 @@ import type { ParsedYaml, YamlPath } from "./yaml.ts";
 const ajv = new Ajv2020({ allErrors: true, verbose: true, strict: true, allowUnionTypes: true });
 ajv.addKeyword("x-reserved");
 formats.default(ajv, ["date-time"]);
+/** Problems shown for one file; mending them shows the rest. */
+const problemsMax = 100;
 const compiled = new Map<JsonSchema, ValidateFunction>();
 
 /** Problems of a parsed file against a schema: all of them, each at its own line. */
@@ -15,10 +17,8 @@ export function validate(parsed: ParsedYaml, schema: JsonSchema): Problem[] {
   const check = compiled.get(schema) ?? ajv.compile(schema);
   compiled.set(schema, check);
   if (check(parsed.value)) return [];
-  const problems = (check.errors ?? [])
-    .filter((error) => error.keyword !== "propertyNames")
-    .map((error) => toProblem(parsed, error));
-  return problems.slice(0, 100);
+  const errors = (check.errors ?? []).filter((error) => error.keyword !== "propertyNames");
+  return errors.slice(0, problemsMax).map((error) => toProblem(parsed, error));
 }
 
 function toProblem(parsed: ParsedYaml, error: ErrorObject): Problem {

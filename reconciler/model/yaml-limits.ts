@@ -83,7 +83,8 @@ class TokenScan {
     if (token === "{" || token === "[") this.flowDepth++;
     if (token === "}" || token === "]") this.flowDepth--;
     this.afterIndicator = token === "-" || token === "?" || token === ":";
-    if (token === ":" && ++this.keys > yamlLimits.keysMax) {
+    // In a flow map an entry needs no colon: the comma counts as well.
+    if ((token === ":" || token === ",") && ++this.keys > yamlLimits.keysMax) {
       return this.breach("SW003", `the file has more than ${yamlLimits.keysMax} keys`, "split it into several files");
     }
     if (this.columns.length + this.flowDepth > yamlLimits.depthMax) {

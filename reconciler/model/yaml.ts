@@ -40,11 +40,19 @@ export function parseYaml(file: string, text: string): ParsedYaml {
     );
   });
   if (problems.length > 0) return failed(file, problems);
+  // Only a file with problems is located in: its tree is made again then, once, and others keep none.
+  let tree: Tree | null = null;
   const value: unknown = document.toJS({ maxAliasCount: 0 });
-  return { file, value, problems, locate: (path, what) => locate(text, file, path, what ?? "value") };
+  return { file, value, problems, locate: (path, what) => locate((tree ??= read(text)), file, path, what ?? "value") };
 }
 
-function read(text: string): { document: Document.Parsed | undefined; counter: LineCounter; count: number } {
+interface Tree {
+  readonly document: Document.Parsed | undefined;
+  readonly counter: LineCounter;
+  readonly count: number;
+}
+
+function read(text: string): Tree {
   const counter = new LineCounter();
   const parsed = parseAllDocuments(text, { version: "1.2", schema: "core", lineCounter: counter, prettyErrors: false });
   if ("empty" in parsed) return { document: undefined, counter, count: 0 };
@@ -52,9 +60,8 @@ function read(text: string): { document: Document.Parsed | undefined; counter: L
   return { document, counter, count: document?.contents === null && document.errors.length === 0 ? 0 : parsed.length };
 }
 
-/** Parses again, which only happens on the way to a problem: so parsed files need not keep their trees. */
-function locate(text: string, file: string, path: YamlPath, what: "key" | "value"): Place {
-  const { document, counter } = read(text);
+/** Where a part of the document stands; the nearest part that there is, where the path leads nowhere. */
+function locate({ document, counter }: Tree, file: string, path: YamlPath, what: "key" | "value"): Place {
   let node: Node | null = document?.contents ?? null;
   let found: Node | null = node;
   for (const [index, step] of path.entries()) {

@@ -6,7 +6,7 @@ import type { Machine, Transition } from "../model/types.ts";
 import { conditionsFor, unknownConditions, withConditions } from "./conditions.ts";
 import { type Next, nextOf } from "./next.ts";
 import { leavesMarker, observe } from "./observe.ts";
-import { beginAttempt, entered } from "./transition.ts";
+import { beginAttempt, entered, sameWay } from "./transition.ts";
 import {
   type AnySubject,
   agentSilentMs,
@@ -43,6 +43,8 @@ export interface Decision {
   readonly record: SubjectRecord | null;
   readonly summaries: readonly string[];
   readonly act: Act | null;
+  /** True when there is something to start, and nothing may be started now. */
+  readonly deferred: boolean;
   /** Look again at this time, milliseconds since the epoch. */
   readonly wakeAt: number | null;
   /** Look again when one of these changes. */
@@ -56,7 +58,11 @@ export function decide(world: World, names: readonly string[] = subjectNames(wor
     if (!subject) return [];
     const { decision } = decideSubject(world, subject);
     const silent =
-      decision.record === null && decision.act === null && decision.wakeAt === null && decision.waitsOn.length === 0;
+      decision.record === null &&
+      decision.act === null &&
+      !decision.deferred &&
+      decision.wakeAt === null &&
+      decision.waitsOn.length === 0;
     return silent ? [] : [decision];
   });
 }
@@ -74,9 +80,19 @@ export function decideSubject(
     : observe(world, subject, before, report);
   const draft = new Draft(world, subject, observed.record, [...observed.summaries]);
   if ("reason" in heard) draft.unheard(heard.reason, heard.message);
-  else for (const machine of subject.machines.keys()) draft.plan(machine);
-  if (report && subject.kind === "host" && subject.transport === "agent") draft.wake(report.at + agentSilentMs);
+  else for (const machine of openFirst(subject, observed.record)) draft.plan(machine);
+  if (subject.kind === "host" && subject.transport === "agent") {
+    const silentAt = (world.reports.get(subject.name)?.at ?? world.listeningSince) + agentSilentMs;
+    if (silentAt > world.now) draft.wake(silentAt);
+  }
   return { decision: draft.decision(before), plans: draft.plans };
+}
+
+/** Machines in the order of the file, those with an attempt left open before all others (S4). */
+function openFirst(subject: AnySubject, record: SubjectRecord): string[] {
+  const isOpen = (machine: string): boolean => record.machines[machine]?.attempt?.status === "running";
+  const names = [...subject.machines.keys()];
+  return [...names.filter(isOpen), ...names.filter((name) => !isOpen(name))];
 }
 
 /** A decision under construction: the record as it will be, and what follows from it. */
@@ -87,6 +103,7 @@ class Draft {
   private readonly summaries: string[];
   private record: SubjectRecord;
   private act: Act | null = null;
+  private deferred = false;
   private wakeAt: number | null = null;
   private readonly waitsOn: GuardReads[] = [];
 
@@ -112,7 +129,8 @@ class Draft {
     if (!machine || !entry) return;
     // Each round enters one state without steps; a machine of n states cannot need more than that before it rests.
     for (let round = 0; round <= machine.states.size; round++) {
-      const next = this.next(machine, entry);
+      const { next, about } = this.next(machine, entry);
+      entry = this.endOtherAttempt(entry, about);
       if (next.kind !== "go" || !this.isInstant(next.transition)) {
         this.settle(name, entry, next);
         return;
@@ -124,7 +142,13 @@ class Draft {
     this.wake(this.world.now + 1000);
   }
 
-  private next(machine: Machine, entry: MachineRecord): Next {
+  /** An attempt at a transition that is not wanted any more is over; what it left on the host, the state's check tells. */
+  private endOtherAttempt(entry: MachineRecord, about: Transition | null): MachineRecord {
+    if (entry.attempt === null || this.world.inFlight.has(this.subject.name)) return entry;
+    return about !== null && sameWay(entry.attempt, about) ? entry : { ...entry, attempt: null };
+  }
+
+  private next(machine: Machine, entry: MachineRecord): { next: Next; about: Transition | null } {
     const { world, subject } = this;
     const target = subject.machines.get(machine.name) ?? null;
     const { guards, repository } = world.desired.loaded;
@@ -142,7 +166,7 @@ class Draft {
     if (next.kind === "wait" && next.at !== null) this.wake(next.at);
     // An automatic transition is not a wait, yet time alone can make it due.
     if (result.reads.some((reads) => reads.now)) this.wake(world.now + 1000);
-    return next;
+    return { next, about: result.about };
   }
 
   /** S4: nothing runs on a host that is held. */
@@ -170,7 +194,12 @@ class Draft {
 
   private settle(name: string, entry: MachineRecord, next: Next): void {
     const busy = this.act !== null || this.world.inFlight.has(this.subject.name);
-    if (busy && (next.kind === "go" || next.kind === "inquire")) return;
+    const wants = next.kind === "go" || next.kind === "inquire";
+    if (busy && wants) return this.put(name, entry);
+    if (wants && !this.world.mayStart) {
+      this.deferred = true;
+      return this.put(name, entry);
+    }
     let settled = withConditions(entry, conditionsFor(next), this.world.now);
     if (next.kind === "inquire") this.act = { kind: "inquire", machine: name, step: next.step };
     if (next.kind === "go") {
@@ -195,11 +224,15 @@ class Draft {
 
   decision(before: SubjectRecord): Decision {
     const changed = JSON.stringify(before) !== JSON.stringify(this.record);
+    const sequence = this.world.reports.get(this.subject.name)?.sequence ?? null;
+    // Heartbeats are not recorded; but what changes the record is, with the sequence that must not come again (R3).
+    if (changed && sequence !== null) this.record = { ...this.record, sequence };
     return {
       subject: this.subject.name,
       record: changed ? this.record : null,
       summaries: this.summaries,
       act: this.act,
+      deferred: this.deferred,
       wakeAt: this.wakeAt,
       waitsOn: this.waitsOn,
     };

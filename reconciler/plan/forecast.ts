@@ -112,6 +112,8 @@ function initialEntry(world: World, machine: string): SubjectRecord["machines"][
     replay: [],
     attempt: null,
     once: {},
+    strikes: 0,
+    claim: null,
     updates: 0,
     updateKeys: [],
     conditions: [],
@@ -130,10 +132,11 @@ export function recordedWorld(world: Pick<World, "now" | "desired" | "records">)
       reachable: true,
       message: "",
       incarnation,
+      sequence: null,
       states: {},
       checks: {},
       facts: {},
     });
   }
-  return { ...world, reports, inFlight: new Set() };
+  return { ...world, reports, inFlight: new Set(), listeningSince: world.now, mayStart: true };
 }

@@ -27,6 +27,8 @@ export interface MachineWorld {
 
 export interface NextResult {
   readonly next: Next;
+  /** The transition that `next` is about, or null. An attempt at another one is over. */
+  readonly about: Transition | null;
   /** States on the way, the next one first, the target last; empty at rest. */
   readonly path: readonly string[];
   /** Everything that was read to come to a wait. */
@@ -38,54 +40,44 @@ export function nextOf(world: MachineWorld): NextResult {
   const reads: GuardReads[] = [];
   const { machine, entry, target } = world;
   const open = openAttempt(world);
-  if (open) return { next: open, path: [], reads };
+  if (open) return { ...open, path: [], reads };
+  const still = (next: Next, path: readonly string[] = []): NextResult => ({ next, about: null, path, reads });
   if (!machine.states.has(entry.state)) {
     const message = `the recorded state ${entry.state} is not a state of ${machine.name} any more`;
-    return {
-      next: {
-        kind: "stalled",
-        reason: "UnknownState",
-        message: `${message}; bring the state back, or start over with: stateward replay`,
-      },
-      path: [],
-      reads,
-    };
+    const remedy = "bring the state back, or start over with: stateward replay";
+    return still({ kind: "stalled", reason: "UnknownState", message: `${message}; ${remedy}` });
   }
   const replay = replayNext(world);
-  if (replay) return { ...admit(world, replay.next, reads), path: replay.path, reads };
+  if (replay)
+    return replay.next.kind === "go" ? admit(world, replay.next, replay.path, reads) : still(replay.next, replay.path);
   const automatic = automaticNext(world, reads);
-  if (automatic) return { ...admit(world, automatic, reads), path: [automatic.transition.to], reads };
-  if (target === null || target === entry.state)
-    return { next: { kind: "rest", reason: target === null ? "NoTarget" : "InSync" }, path: [], reads };
+  if (automatic) return admit(world, automatic, [automatic.transition.to], reads);
+  if (target === null || target === entry.state) {
+    return still({ kind: "rest", reason: target === null ? "NoTarget" : "InSync" });
+  }
   const path = findPath(machine, entry.state, target);
   const [first] = path ?? [];
-  if (!path || !first)
-    return {
-      next: { kind: "stalled", reason: "NoPath", message: explainNoPath(machine, entry.state, target) },
-      path: [],
-      reads,
-    };
-  return {
-    ...admit(world, { kind: "go", transition: first, reason: "target" }, reads),
-    path: path.map(({ to }) => to),
-    reads,
-  };
+  if (!path || !first) {
+    return still({ kind: "stalled", reason: "NoPath", message: explainNoPath(machine, entry.state, target) });
+  }
+  const states = path.map(({ to }) => to);
+  return admit(world, { kind: "go", transition: first, reason: "target" }, states, reads);
 }
 
 type Go = Extract<Next, { kind: "go" }>;
 
 /** An attempt left open by a reconciler that is gone, if it keeps everything else from happening (S2). */
-function openAttempt({ entry, machine }: MachineWorld): Next | null {
+function openAttempt({ entry, machine }: MachineWorld): { next: Next; about: Transition | null } | null {
   const { attempt } = entry;
   const step = attempt?.step ?? null;
   if (step === null || attempt === null) return null;
   const once = entry.once[step];
-  if (attempt.status === "running" && once?.status === "started") return { kind: "inquire", step };
+  const about = findTransition(machine, attempt.from, attempt.to);
+  if (attempt.status === "running" && once?.status === "started") return { next: { kind: "inquire", step }, about };
   if (once?.status !== "unknown") return null;
-  const transition = findTransition(machine, attempt.from, attempt.to);
-  const title = transition?.steps.find(({ key }) => key === step)?.title ?? step;
+  const title = about?.steps.find(({ key }) => key === step)?.title ?? step;
   const message = `whether "${title}" ran is not known, and it must not run twice: look at the host, then stateward retry or stateward skip`;
-  return { kind: "stalled", reason: "OutcomeUnknown", message };
+  return { next: { kind: "stalled", reason: "OutcomeUnknown", message }, about };
 }
 
 /** The next transition of a replay, or null when there is nothing to replay. */
@@ -121,18 +113,19 @@ function automaticNext(world: MachineWorld, reads: GuardReads[]): Go | null {
 }
 
 /** Lets a transition begin only if its guard holds, its attempts are not used up, and nothing in it would run a second time. */
-function admit(world: MachineWorld, next: Next, reads: GuardReads[]): { next: Next } {
-  if (next.kind !== "go") return { next };
-  const refusal = waitForRetry(world, next.transition) ?? ranBefore(world, next.transition);
-  if (refusal) return { next: refusal };
+function admit(world: MachineWorld, go: Go, path: readonly string[], reads: GuardReads[]): NextResult {
+  const { transition } = go;
+  const result = (next: Next): NextResult => ({ next, about: transition, path, reads });
+  const refusal = waitForRetry(world, transition) ?? ranBefore(world, transition);
+  if (refusal) return result(refusal);
   const { attempt } = world.entry;
-  const goingOn = attempt?.status === "running" && sameWay(attempt, next.transition);
-  const guard = goingOn ? { ok: true, error: "" } : guardHolds(world, next.transition, reads);
-  if (guard.ok) return { next };
-  const { to, when } = next.transition;
+  const goingOn = attempt?.status === "running" && sameWay(attempt, transition);
+  const guard = goingOn ? { ok: true, error: "" } : guardHolds(world, transition, reads);
+  if (guard.ok) return result(go);
   const why = guard.error === "" ? "" : ` (cannot be evaluated: ${guard.error})`;
   const at = reads.some((read) => read.now) ? world.now + 1000 : null;
-  return { next: { kind: "wait", reason: "GuardWaiting", message: `${to} waits for: ${when ?? ""}${why}`, at } };
+  const message = `${transition.to} waits for: ${transition.when ?? ""}${why}`;
+  return result({ kind: "wait", reason: "GuardWaiting", message, at });
 }
 
 function guardHolds(world: MachineWorld, transition: Transition, reads: GuardReads[]): { ok: boolean; error: string } {
@@ -158,7 +151,10 @@ function waitForRetry({ entry, settings, now }: MachineWorld, transition: Transi
   return {
     kind: "wait",
     reason: "Backoff",
-    message: `${transition.to} failed (try ${attempt.number} of ${settings.attempts.limit}): ${error}`,
+    message:
+      attempt.number === 0
+        ? `${transition.to} is tried again soon: ${error}`
+        : `${transition.to} failed (try ${attempt.number} of ${settings.attempts.limit}): ${error}`,
     at,
   };
 }

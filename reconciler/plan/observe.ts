@@ -1,10 +1,10 @@
 // What a report changes in the record: a rebuilt host (R4), a contradicted record (R3), a state whose check fails.
 import { isoTime } from "../model/duration.ts";
-import { withoutLoops } from "../model/graph.ts";
+import { findTransition, withoutLoops } from "../model/graph.ts";
 import { formerMax, freshMachine, type MachineRecord, type SubjectRecord } from "../model/record.ts";
 import type { HostReport, StateClaim } from "../model/report.ts";
 import type { Host, Machine } from "../model/types.ts";
-import { entered } from "./transition.ts";
+import { beginAttempt, entered, stepFailed } from "./transition.ts";
 import type { AnySubject, World } from "./world.ts";
 
 /** One bad check may be chance; two in a row are taken as the end of the state. */
@@ -89,24 +89,37 @@ export function replayAgain(world: World, record: SubjectRecord): SubjectRecord 
 function observeMachine(
   world: World,
   machine: Machine,
-  entry: MachineRecord,
+  before: MachineRecord,
   report: HostReport,
 ): { entry: MachineRecord; why: string } {
-  if (entry.attempt?.status === "running") return { entry, why: "" };
   const claim = report.states[machine.name];
-  if (claim && contradicts(entry, claim) && machine.states.has(claim.state)) {
+  if (before.attempt?.status === "running") return { entry: before, why: "" };
+  const entry = claim ? noteClaim(before, claim) : before;
+  if (claim && contradicts(before, claim) && machine.states.has(claim.state)) {
     return { entry: reportedState(world, machine, entry, claim), why: "reported by the host" };
   }
   const check = report.checks[machine.name];
-  const late = claim?.revision != null && claim.revision !== entry.revision;
-  if (!check || check.ok || check.failures < failuresToLeave || check.state !== entry.state || late)
+  const late = claim?.revision != null && claim.revision < entry.revision;
+  // While a transition out of the state is being tried, a service that has stopped already is what it wants.
+  const leaving = entry.attempt?.from === entry.state;
+  if (!check || check.ok || check.failures < failuresToLeave || check.state !== entry.state || late || leaving) {
     return { entry, why: "" };
-  return { entry: leaveState(world, machine, entry), why: `check failed: ${check.message}` };
+  }
+  return { entry: leaveState(world, machine, entry, check.message), why: `check failed: ${check.message}` };
 }
 
-/** R3: a claim wins over the record unless its marker is older than the record, or it says the same. */
+/** Keeps what tells a new claim from a repeated one; a marker newer than the record, for the same state, is taken over. */
+function noteClaim(entry: MachineRecord, claim: StateClaim): MachineRecord {
+  if (claim.revision === null) return claim.state === entry.claim ? entry : { ...entry, claim: claim.state };
+  return claim.state === entry.state && claim.revision > entry.revision
+    ? { ...entry, revision: claim.revision }
+    : entry;
+}
+
+/** R3: a claim wins over the record unless its marker is older than the record, or it says what was said and taken in before. */
 export function contradicts(entry: MachineRecord, claim: StateClaim): boolean {
-  return claim.state !== entry.state && (claim.revision === null || claim.revision >= entry.revision);
+  if (claim.state === entry.state) return false;
+  return claim.revision === null ? claim.state !== entry.claim : claim.revision >= entry.revision;
 }
 
 function reportedState(world: World, machine: Machine, entry: MachineRecord, claim: StateClaim): MachineRecord {
@@ -114,13 +127,27 @@ function reportedState(world: World, machine: Machine, entry: MachineRecord, cla
   return { ...next, revision: Math.max(claim.revision ?? 0, entry.revision) };
 }
 
-/** A state that does not hold any more: the machine is back in the one before it, from where it can be entered again. */
-function leaveState(world: World, machine: Machine, entry: MachineRecord): MachineRecord {
-  const before = entry.applied.slice(0, -1);
-  const state = before.at(-1)?.state ?? machine.initial;
+/** A state that held for this long before its check failed did hold: what follows is a new trouble, not the old one again. */
+export const steadyMs = 600_000;
+
+/**
+ * A state that does not hold any more: the machine is back in the one before it that still exists, from where it can be entered
+ * again. The first time at once; a state that fails again soon counts as a failed attempt to enter it, with backoff and a limit.
+ */
+function leaveState(world: World, machine: Machine, entry: MachineRecord, message: string): MachineRecord {
+  const earlier = entry.applied.slice(0, -1).findLastIndex((item) => machine.states.has(item.state));
+  const applied = entry.applied.slice(0, earlier + 1);
+  const state = applied.at(-1)?.state ?? machine.initial;
   if (state === entry.state) return entry;
-  const next = entered(entry, state, machine.initial, { now: world.now, commit: world.desired.commit });
-  return { ...next, applied: before };
+  const { now, desired } = world;
+  const settings = desired.loaded.repository.settings.attempts;
+  const strikes = now - Date.parse(entry.since) < steadyMs ? entry.strikes + 1 : 1;
+  const again = findTransition(machine, state, entry.state);
+  const left = { ...entered(entry, state, machine.initial, { now, commit: desired.commit }), applied, strikes };
+  if (again === null || strikes === 1) return left;
+  const began = beginAttempt(left, again, "target", now);
+  const counted = began.attempt && { ...began, attempt: { ...began.attempt, number: strikes - 1 } };
+  return stepFailed(counted ?? began, `${entry.state} did not hold: ${message}`, settings, now);
 }
 
 /** True when a host's own steps leave a marker on it: then a transition without steps has to leave one too. */

@@ -23,6 +23,7 @@ export function beginAttempt(
   const interrupted = last?.status === "running" && last.definition === definition;
   const never = new Set(transition.steps.filter(({ repeat }) => repeat === "never").map(({ key }) => key));
   const done = interrupted ? last.done : (last?.done ?? []).filter((key) => never.has(key));
+  const skipped = last?.skipped ?? [];
   const number = last?.definition === definition ? last.number + (interrupted ? 0 : 1) : 1;
   const attempt: Attempt = {
     from: transition.from,
@@ -32,8 +33,9 @@ export function beginAttempt(
     status: "running",
     startedAt: isoTime(now),
     definition,
-    done,
+    done: [...new Set([...done, ...skipped])],
     step: null,
+    skipped,
     retryAt: null,
     error: null,
   };
@@ -71,12 +73,27 @@ export function stepFailed(
   return { ...entry, once, attempt: { ...attempt, status: "failed", retryAt, error: error.slice(0, 2000) } };
 }
 
-/** A failure that says nothing about the step, such as a host rebuilt under it: tried again soon, and not counted. */
-export function attemptSetBack(entry: MachineRecord, settings: Settings["attempts"], now: number): MachineRecord {
+/** A failure that says nothing about the step, such as a host that cannot be reached: tried again soon, and not counted. */
+export function attemptSetBack(
+  entry: MachineRecord,
+  error: string,
+  settings: Settings["attempts"],
+  now: number,
+): MachineRecord {
   const { attempt } = entry;
   if (attempt === null) return entry;
   const retryAt = isoTime(now + settings.backoffMs);
-  return { ...entry, attempt: { ...attempt, status: "failed", number: attempt.number - 1, step: null, retryAt } };
+  return {
+    ...entry,
+    attempt: {
+      ...attempt,
+      status: "failed",
+      number: attempt.number - 1,
+      step: null,
+      retryAt,
+      error: error.slice(0, 2000),
+    },
+  };
 }
 
 /** Changes what is known of a step that must not repeat. */

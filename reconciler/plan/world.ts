@@ -14,6 +14,10 @@ export interface World {
   readonly reports: ReadonlyMap<string, HostReport>;
   /** Subjects with a transition running in this reconciler. */
   readonly inFlight: ReadonlySet<string>;
+  /** When this reconciler began to listen, milliseconds since the epoch. */
+  readonly listeningSince: number;
+  /** False when nothing may be started now: too much is running already, or the history is in doubt (D6). */
+  readonly mayStart: boolean;
 }
 
 /** A host or a group with machines of its own. */
@@ -40,9 +44,16 @@ export function currentReport(
   host: Host,
 ): { readonly report: HostReport } | { readonly reason: string; readonly message: string } {
   const report = world.reports.get(host.name);
-  if (!report) return { reason: "NoReport", message: "nothing was heard of the host yet" };
-  if (!report.reachable) return { reason: "Unreachable", message: report.message };
-  if (host.transport === "agent" && world.now - report.at >= agentSilentMs) {
+  const isAgent = host.transport === "agent";
+  if (!report && (!isAgent || world.now - world.listeningSince < agentSilentMs)) {
+    return { reason: "NoReport", message: "nothing was heard of the host yet" };
+  }
+  if (report?.reachable === false) return { reason: "Unreachable", message: report.message };
+  if (report?.incarnation && world.records.get(host.name)?.former.includes(report.incarnation)) {
+    const message = `incarnation ${report.incarnation.slice(0, 8)} was replaced by another: two machines answer to this name`;
+    return { reason: "OldIncarnation", message };
+  }
+  if (!report || (isAgent && world.now - report.at >= agentSilentMs)) {
     return { reason: "AgentSilent", message: `no report for ${agentSilentMs / 60_000} min` };
   }
   return { report };

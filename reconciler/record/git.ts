@@ -124,11 +124,11 @@ export class Git {
 
   /** Every file below the given paths in a commit. */
   async tree(commit: string, paths: readonly string[]): Promise<TreeEntry[]> {
-    const listing = await this.run(["ls-tree", "-r", "-z", "--full-tree", commit, "--", ...paths]);
+    const listing = await this.run(["ls-tree", "-r", "-z", "-l", "--full-tree", commit, "--", ...paths]);
     return listing.split("\0").flatMap((line) => {
       const [head = "", path] = line.split("\t");
-      const [mode = "", , id = ""] = head.split(" ");
-      return path === undefined ? [] : [{ mode, id, path }];
+      const [mode = "", , id = "", size = "0"] = head.split(/ +/);
+      return path === undefined ? [] : [{ mode, id, path, size: Number(size) || 0 }];
     });
   }
 }
@@ -137,6 +137,8 @@ export interface TreeEntry {
   readonly mode: string;
   readonly id: string;
   readonly path: string;
+  /** Bytes; 0 for what is not a blob. */
+  readonly size: number;
 }
 
 /** A Git call that failed, with its last line and no credentials. */

@@ -1,13 +1,16 @@
 // The mirror: a bare repository that follows the remote's `main` and `observed`. It never has a work tree, and only moves forward (D6).
-import { mkdir } from "node:fs/promises";
+import { mkdir, readdir, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
 import { Failure, messageOf } from "../model/failure.ts";
 import type { DesiredCommit, DesiredReader, Poll, RunProcess } from "../model/ports.ts";
-import { type Problem, sortProblems } from "../model/problem.ts";
+import { hasErrors, type Problem, sortProblems } from "../model/problem.ts";
 import { isStatePath, RepositoryLoader } from "../model/repository.ts";
 import type { SourceFile } from "../model/types.ts";
 import { checkRemote, Git, type GitResult, gitFailure, type TreeEntry, withoutCredentials } from "./git.ts";
 
 export const mainRef = "refs/stateward/main";
+/** The last commit of `main` without problems: what stays in force over a restart (D4). */
+const acceptedRef = "refs/stateward/accepted";
 export const observedRef = "refs/stateward/observed";
 
 /** Paths of a state repository that are read. */
@@ -20,6 +23,26 @@ export async function openMirror(dir: string, runProcess: RunProcess): Promise<G
   if ((await git.try(["rev-parse", "--git-dir"])).exit !== 0)
     await git.run(["init", "--quiet", "--bare", "--initial-branch=main", dir]);
   return git;
+}
+
+/** A lock of Git that is older than this belongs to nobody: every call of ours that takes one ends within milliseconds of it. */
+const lockAgeMs = 5000;
+
+/**
+ * Removes the locks that Git processes of an earlier run left in the mirror when they were killed. Only whoever has the data
+ * folder's own lock may call this. Young ones are waited for: their process may still be at work.
+ */
+export async function removeStaleLocks(git: Git): Promise<string[]> {
+  const names = (await readdir(git.dir, { recursive: true })).filter(
+    (name) => name.endsWith(".lock") && !name.startsWith("objects"),
+  );
+  for (const name of names) {
+    const file = join(git.dir, name);
+    const age = Date.now() - (await stat(file).catch(() => ({ mtimeMs: 0 }))).mtimeMs;
+    if (age < lockAgeMs) await new Promise((resolve) => setTimeout(resolve, lockAgeMs - age));
+    await rm(file, { force: true });
+  }
+  return names;
 }
 
 /** Object ids of the remote's branches, null where a branch does not exist. */
@@ -88,23 +111,65 @@ export class DesiredMirror implements DesiredReader {
   }
 
   private async read(commit: string): Promise<Poll> {
+    const first = this.last === null;
     const desired = await this.at(commit);
     this.last = commit;
-    return { kind: "changed", desired };
+    if (!hasErrors(desired.loaded.problems)) {
+      await this.git.run(["update-ref", acceptedRef, commit]);
+      return { kind: "changed", desired };
+    }
+    const good = first ? await this.lastGood() : null;
+    return good === null ? { kind: "changed", desired } : { kind: "changed", desired: good, refused: desired };
+  }
+
+  /** The commit that was in force before: as this mirror remembers it, or as the record names it. */
+  private async lastGood(): Promise<DesiredCommit | null> {
+    const named = await this.git.try(["log", "-50", "--format=%(trailers:key=Desired,valueonly)", observedRef]);
+    const recorded = named.stdout.split("\n").find((line) => /^[0-9a-f]{40}$/.test(line)) ?? null;
+    for (const candidate of [await this.git.resolve(acceptedRef), recorded]) {
+      if (candidate === null || (await this.git.resolve(`${candidate}^{commit}`)) === null) continue;
+      const desired = await this.at(candidate);
+      if (!hasErrors(desired.loaded.problems)) return desired;
+    }
+    return null;
   }
 
   /** A commit's files, parsed and checked. */
   async at(commit: string): Promise<DesiredCommit> {
-    const tree = (await this.git.tree(commit, statePaths)).filter(({ path }) => isStatePath(path));
-    const regular = tree.filter(({ mode }) => mode === "100644" || mode === "100755");
+    const tree = await this.git.tree(commit, statePaths);
+    const read = tree.filter((entry) => isStatePath(entry.path) && isRegular(entry));
+    const regular = read.filter(({ size }) => size <= blobBytesMax);
     const wanted = [...new Set(regular.map(({ id }) => id))];
     const fetched = await this.git.blobs(wanted.filter((id) => !this.texts.has(id)));
     this.texts = new Map(wanted.map((id) => [id, this.texts.get(id) ?? fetched.get(id) ?? ""]));
     const files: SourceFile[] = regular.map(({ id, path }) => ({ path, id, text: this.texts.get(id) ?? "" }));
     const loaded = this.loader.load(files);
-    const odd = tree.filter((entry) => !regular.includes(entry)).map(notRegular);
+    const odd = [
+      ...tree.filter((entry) => !isRegular(entry)).map(notRegular),
+      ...read.filter(({ size }) => size > blobBytesMax).map(tooLarge),
+    ];
     return { commit, loaded: { ...loaded, problems: sortProblems([...odd, ...loaded.problems]) } };
   }
+}
+
+/** A blob beyond this is not even read; the loader's own limit is lower. */
+const blobBytesMax = 1_048_576;
+
+function isRegular({ mode }: TreeEntry): boolean {
+  return mode === "100644" || mode === "100755";
+}
+
+function tooLarge({ path, size }: TreeEntry): Problem {
+  const message = `the file has ${size} bytes`;
+  return {
+    file: path,
+    line: 1,
+    column: 1,
+    severity: "error",
+    code: "SW001",
+    message,
+    remedy: "split it into several files",
+  };
 }
 
 function notRegular({ path, mode }: TreeEntry): Problem {

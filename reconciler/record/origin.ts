@@ -60,6 +60,10 @@ export async function syncOrigin(dir: string, folder: string, runProcess: RunPro
   const main = await git.resolve("refs/heads/main");
   const seeded = await git.resolve(seededRef);
   if (main === null) return { kind: "created", commit: await seed(git, files, { parent: null, removed: [] }) };
+  if (sameFiles(files, await git.tree(main, statePaths))) {
+    await git.run(["update-ref", seededRef, main]);
+    return { kind: "unchanged", commit: main };
+  }
   const known = seeded === null ? [] : await git.tree(seeded, statePaths);
   if (sameFiles(files, known)) return { kind: "unchanged", commit: main };
   if (seeded !== main) return { kind: "diverged", commit: main };

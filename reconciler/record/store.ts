@@ -33,6 +33,7 @@ export class GitRecord implements RecordReader, RecordWriter {
   private epoch = 0;
   private timer: NodeJS.Timeout | null = null;
   private cycle: Promise<void> = Promise.resolve();
+  private next: Promise<void> | null = null;
   private failures = 0;
   private recovered = false;
   private batch: { readonly commit: string; readonly cut: number } | null = null;
@@ -76,7 +77,13 @@ export class GitRecord implements RecordReader, RecordWriter {
   flush(): Promise<void> {
     if (this.timer) clearTimeout(this.timer);
     this.timer = null;
-    const run = this.cycle.then(() => this.commitAndPush());
+    // Whoever asks before a cycle has begun shares it: many steps that wait for their push wait for one.
+    if (this.next) return this.next;
+    const run = this.cycle.then(() => {
+      this.next = null;
+      return this.commitAndPush();
+    });
+    this.next = run;
     this.cycle = run.catch(() => {});
     return run;
   }
@@ -90,12 +97,13 @@ export class GitRecord implements RecordReader, RecordWriter {
   private async fetchTip(): Promise<string | null> {
     const { git, remote } = this.options;
     const { observed } = await listRemote(git, remote);
-    if (observed === null) return null;
+    if (observed === null) {
+      const known = (await git.resolve(pushedRef)) ?? (await git.resolve(observedRef));
+      if (known === null) return null;
+      throw rewound("the branch observed is gone from the remote");
+    }
     if (!(await fetchBranch(git, remote, "observed"))) {
-      throw new Failure("stalled", "the branch observed was rewound or rewritten", {
-        reason: "RecordRewound",
-        hint: "find out who did it; to accept it, remove the mirror folder and start again",
-      });
+      throw rewound("the branch observed was rewound or rewritten");
     }
     return observed;
   }
@@ -243,6 +251,13 @@ export class GitRecord implements RecordReader, RecordWriter {
     this.options.onFenced(message);
     throw fencedFailure();
   }
+}
+
+function rewound(message: string): Failure {
+  return new Failure("stalled", message, {
+    reason: "RecordRewound",
+    hint: "find out who did it, and put the branch back; to accept it as it is, remove the folders mirror.git and journal, and start again",
+  });
 }
 
 function fencedFailure(): Failure {

@@ -15,6 +15,13 @@ export interface AppOptions extends PolicyOptions {
   readonly version: string;
 }
 
+const unreadable = {
+  type: "urn:stateward:problem:BadRequest",
+  title: "BadRequest",
+  status: 400,
+  detail: "the request cannot be read",
+};
+
 /** A server that is ready to listen, or to be asked in process. */
 export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   const app = fastify({
@@ -25,6 +32,14 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
     // A client that keeps a connection open must not keep the reconciler from stopping.
     forceCloseConnections: true,
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false, strict: false } },
+    // Requests that are not HTTP, or use a method that nobody knows, never reach a route.
+    clientErrorHandler: (_error, socket) => {
+      if (socket.writable)
+        socket.end(
+          `HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: application/problem+json\r\n\r\n${JSON.stringify(unreadable)}`,
+        );
+      else socket.destroy();
+    },
     frameworkErrors: (error, request, reply) => void sendProblem(error, request, reply),
   });
   app.setErrorHandler(sendProblem);

@@ -89,6 +89,7 @@ const attempt = (
     definition,
     done: [],
     step: null,
+    skipped: [],
     retryAt: at(0),
     error: "boom",
     ...more,

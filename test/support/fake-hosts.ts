@@ -38,7 +38,7 @@ export class FakeHosts implements HostLooker, HostActor {
   }
 
   look(host: Host): Promise<HostReport> {
-    const base = { host: host.name, at: 0, checks: {}, facts: {} };
+    const base = { host: host.name, at: 0, sequence: null, checks: {}, facts: {} };
     if (this.down.has(host.name))
       return Promise.resolve({ ...base, reachable: false, message: "down", incarnation: null, states: {} });
     const states = Object.fromEntries(this.markers.get(host.name) ?? []);

@@ -89,6 +89,7 @@ export function report(host: string, more: Partial<HostReport> = {}): HostReport
     reachable: true,
     message: "",
     incarnation: "life-one-0001",
+    sequence: null,
     states: {},
     checks: {},
     facts: {},
@@ -111,5 +112,7 @@ export function world(
     records: new Map((parts.records ?? []).map((item) => [item.name, item])),
     reports: new Map((parts.reports ?? []).map((item) => [item.host, item])),
     inFlight: new Set(parts.inFlight),
+    listeningSince: noon,
+    mayStart: true,
   };
 }

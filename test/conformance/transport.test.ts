@@ -1,0 +1,317 @@
+// One suite for every transport that runs steps: real processes, over the local one and over a real sshd.
+import { mkdir, readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
+import * as fc from "fast-check";
+import * as assert from "uvu/assert";
+import { Hosts } from "../../reconciler/adapters/hosts.ts";
+import { runProcess } from "../../reconciler/adapters/process.ts";
+import { LocalTransport, SshTransport, type Transport } from "../../reconciler/adapters/transport.ts";
+import type { Outcome } from "../../reconciler/model/ports.ts";
+import { parseHost } from "../../reconciler/model/subject.ts";
+import type { Action, Host, Step } from "../../reconciler/model/types.ts";
+import { findSshd, startSshd } from "../support/sshd.ts";
+import { suite } from "../support/suite.ts";
+import { tempFolder, until } from "../support/temp.ts";
+
+const test = suite("transport");
+const sshd = await findSshd();
+
+interface Rig extends AsyncDisposable {
+  readonly hosts: Hosts;
+  readonly host: Host;
+  readonly transport: Transport;
+  /** Where relative paths of steps lead. */
+  readonly cwd: string;
+  incarnation(): Promise<string>;
+  step(action: Action, more?: { timeoutMs?: number; claim?: string; incarnation?: string | null }): Promise<Outcome>;
+}
+
+function rigOf(transport: Transport, host: Host, cwd: string, dispose: () => PromiseLike<void>): Rig {
+  const hosts = new Hosts({ transportOf: () => transport, now: () => 1 });
+  return {
+    hosts,
+    host,
+    transport,
+    cwd,
+    incarnation: async () => (await hosts.look(host, () => null)).incarnation ?? "",
+    step: (action, { timeoutMs = 20_000, claim, incarnation = null } = {}) => {
+      const step: Step = { key: "k", title: "k", repeat: claim === undefined ? "always" : "never", timeoutMs, action };
+      return hosts.run({ host, machine: "m", step, action, claim: claim ?? null, incarnation });
+    },
+    [Symbol.asyncDispose]: dispose,
+  };
+}
+
+async function openLocal(): Promise<Rig> {
+  const dir = await tempFolder();
+  const host = parseHost({
+    file: "",
+    value: { host: "h1", transport: "local" },
+    problems: [],
+    locate: () => ({ file: "", line: 1, column: 1 }),
+  });
+  return rigOf(new LocalTransport(dir.path, runProcess), host, join(dir.path, "h1"), () => dir[Symbol.asyncDispose]());
+}
+
+async function openSsh(): Promise<Rig> {
+  const dir = await tempFolder();
+  const server = await startSshd(sshd ?? "", dir.path);
+  const transport = new SshTransport({
+    runProcess,
+    dir: join(dir.path, "ssh"),
+    user: server.user,
+    identity: server.identity,
+  });
+  const value = { host: "h1", address: "127.0.0.1", ssh: { port: server.port, host_key: server.hostKey } };
+  const host = parseHost({ file: "", value, problems: [], locate: () => ({ file: "", line: 1, column: 1 }) });
+  const cwd = join(dir.path, "cwd");
+  await mkdir(cwd);
+  return rigOf(transport, host, cwd, async () => {
+    await transport.close();
+    await server[Symbol.asyncDispose]();
+    await dir[Symbol.asyncDispose]();
+  });
+}
+
+const shell = (script: string, env: Record<string, string> = {}): Action => ({ kind: "shell", script, env });
+const run = (...argv: string[]): Action => ({ kind: "run", argv, env: {} });
+
+for (const [name, open, needs] of [
+  ["local", openLocal, true],
+  ["ssh", openSsh, sshd !== null],
+] as const) {
+  const check = (title: string, body: (rig: Rig) => Promise<void>): void =>
+    test.needs("sshd (openssh-server)", needs, `${name}: ${title}`, async () => {
+      await using rig = await open();
+      await body(rig);
+    });
+  const pathIn = (rig: Rig, file: string): string => (name === "local" ? file : join(rig.cwd, file));
+
+  check("a look gives the host an identity that stays", async (rig) => {
+    const first = await rig.hosts.look(rig.host, () => null);
+    assert.is(first.reachable, true, first.message);
+    assert.match(first.incarnation ?? "", /^[0-9a-f]{32}$/);
+    assert.is(await rig.incarnation(), first.incarnation);
+  });
+
+  check("a marker is read back, and its state's check is run", async (rig) => {
+    const incarnation = await rig.incarnation();
+    assert.is(
+      (
+        await rig.hosts.mark({
+          host: rig.host,
+          incarnation,
+          machine: "conformance-m",
+          claim: { state: "up", revision: 7 },
+        })
+      ).kind,
+      "ok",
+    );
+    const seen: string[] = [];
+    const report = await rig.hosts.look(rig.host, (machine, claim) => {
+      seen.push(`${machine} ${claim.state}`);
+      return { action: run("test", "-e", "/nonexistent"), timeoutMs: 5000 };
+    });
+    assert.equal(report.states["conformance-m"], { state: "up", revision: 7 });
+    assert.ok(seen.includes("conformance-m up"));
+    assert.is(report.checks["conformance-m"]?.ok, false);
+  });
+
+  check("exit 0 is well, another exit is a failure that keeps the output", async (rig) => {
+    assert.equal(await rig.step(shell("echo well")), { kind: "ok", output: "well\n" });
+    const outcome = await rig.step(shell("echo bad >&2; exit 3"));
+    assert.ok(
+      outcome.kind === "failed" && outcome.message === "exit 3" && outcome.output.includes("bad"),
+      JSON.stringify(outcome),
+    );
+    for (const exit of [1, 113, 114, 124, 255])
+      assert.is((await rig.step(shell(`exit ${exit}`))).kind, "failed", `exit ${exit}`);
+    assert.is((await rig.step(run("no-such-program-anywhere"))).kind, "failed");
+  });
+
+  check("A3: values reach a program as they are: no shell reads them", async (rig) => {
+    for (const evil of [
+      "$(touch /tmp/pwned)",
+      "`id`",
+      "a'b\"c\\d",
+      "--help; ls",
+      "line\nbreak",
+      "* ? [",
+      "é\u{1f600}",
+      "$HOME",
+      "a\\nb",
+      "'",
+    ]) {
+      const outcome = await rig.step(run("printf", "%s", evil));
+      assert.is(outcome.output, evil);
+      assert.is((await rig.step({ ...shell('printf %s "$VALUE"'), env: { VALUE: evil } } as Action)).output, evil);
+    }
+  });
+
+  check("S3: a step ends at its timeout, with everything in its process group", async (rig) => {
+    const file = join(rig.cwd, "pid");
+    const outcome = await rig.step(shell(`sh -c 'trap "" TERM; echo $$ > ${JSON.stringify(file)}; sleep 600' & wait`), {
+      timeoutMs: 1000,
+    });
+    assert.is(outcome.kind, "timeout", JSON.stringify(outcome));
+    const pid = Number(await readFile(file, "utf8"));
+    await until("the process that ignores TERM is gone", () => !isAlive(pid), 20_000);
+  });
+
+  check("a daemon that a step leaves behind does not keep the step from ending", async (rig) => {
+    const outcome = await rig.step(shell("(setsid sleep 30 >/dev/null 2>&1 </dev/null &) ; echo started"));
+    assert.equal(outcome, { kind: "ok", output: "started\n" });
+  });
+
+  check("output is kept to a bound, and no credential in it is kept", async (rig) => {
+    const flood = await rig.step(shell("yes | head -c 3000000; exit 1"));
+    assert.is(flood.kind, "failed");
+    assert.ok(flood.output.length <= 140_000, String(flood.output.length));
+    assert.is((await rig.step(shell("echo 'Authorization: Bearer abcdefghijkl'"))).output, "Authorization: ***\n");
+  });
+
+  check("S2: a claimed step runs once, whoever starts it, and leaves a receipt", async (rig) => {
+    const claim = `m.once-${process.pid}-${Date.now()}.0`;
+    const file = join(rig.cwd, "count");
+    const ask = () => rig.hosts.inquire({ host: rig.host, incarnation: null, claim });
+    await rig.incarnation();
+    assert.equal(await ask(), { kind: "absent" });
+    const outcomes = await Promise.all(
+      Array.from({ length: 4 }, () =>
+        rig.step(shell(`echo x >> ${JSON.stringify(file)}; sleep 0.3; exit 5`), { claim }),
+      ),
+    );
+    assert.equal(outcomes.map(({ kind }) => kind).toSorted(), ["claimed", "claimed", "claimed", "failed"]);
+    assert.is(await readFile(file, "utf8"), "x\n");
+    assert.equal(await ask(), { kind: "ended", exit: 5 });
+  });
+
+  check("S2: while the claimed step runs, the host says so; killed, it says that it does not know", async (rig) => {
+    const claim = `m.run-${process.pid}-${Date.now()}.0`;
+    const ask = async () => (await rig.hosts.inquire({ host: rig.host, incarnation: null, claim })).kind;
+    await rig.incarnation();
+    const step = rig.step(shell("sleep 600"), { claim, timeoutMs: 3000 });
+    await until("the step runs", async () => (await ask()) === "running");
+    assert.is((await step).kind, "timeout");
+    assert.is(await until("it has ended", async () => ((await ask()) === "unknown" ? "unknown" : null)), "unknown");
+  });
+
+  check("a step for another life of the host is not run", async (rig) => {
+    await rig.incarnation();
+    const file = join(rig.cwd, "ran");
+    const outcome = await rig.step(shell(`touch ${JSON.stringify(file)}`), { incarnation: "another-life-0001" });
+    assert.is(outcome.kind, "unreachable");
+    assert.is((await rig.step(run("test", "-e", file))).kind, "failed");
+  });
+
+  check("write: a file appears with content and mode, and is written only if it differs", async (rig) => {
+    const write = (content: string, mode = "0640"): Action => ({
+      kind: "write",
+      path: pathIn(rig, "sub/f.txt"),
+      content,
+      mode,
+    });
+    await rig.incarnation();
+    assert.is((await rig.step(write("it's\n$x\n"))).output.trim(), "changed");
+    assert.is((await rig.step(write("it's\n$x\n"))).output.trim(), "unchanged");
+    assert.is((await rig.step(write("it's\n$x\n", "0600"))).output.trim(), "changed");
+    assert.is(await readFile(join(rig.cwd, "sub/f.txt"), "utf8"), "it's\n$x\n");
+    assert.is((await rig.step(write("other", "0600"))).output.trim(), "changed");
+  });
+
+  check("A3: a path that leaves the folder is refused", async (rig) => {
+    for (const path of ["../out", "a/../../out"])
+      assert.is((await rig.step({ kind: "write", path, content: "x", mode: "0644" })).kind, "failed");
+  });
+}
+
+test("local: a host whose folder was wiped is a new one, and processes of the old one are gone", async () => {
+  await using rig = await openLocal();
+  const first = await rig.incarnation();
+  await rig.step(shell("sleep 600 >/dev/null 2>&1 & echo $! > pid"));
+  const pid = Number(await readFile(join(rig.cwd, "pid"), "utf8"));
+  assert.ok(isAlive(pid));
+  await rm(rig.cwd, { recursive: true });
+  assert.is.not(await rig.incarnation(), first);
+  await until("the old process is gone", () => !isAlive(pid));
+});
+
+test("local: an absolute path is refused", async () => {
+  await using rig = await openLocal();
+  assert.is((await rig.step({ kind: "write", path: "/tmp/x", content: "x", mode: "0644" })).kind, "failed");
+});
+
+test.needs(
+  "sshd (openssh-server)",
+  sshd !== null,
+  "ssh: a host with another key is refused, and so is one that nobody answers for",
+  async () => {
+    await using rig = await openSsh();
+    const wrong = {
+      ...rig.host,
+      ssh: {
+        ...rig.host.ssh,
+        hostKey: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0wNA4tAxuKz1WwGZ0ImLZyLHvS1Vj2M4h6XQ3Zb1Nw",
+      },
+    };
+    const report = await rig.hosts.look(wrong, () => null);
+    assert.is(report.reachable, false);
+    const away = { ...rig.host, name: "h2", ssh: { ...rig.host.ssh, port: 1 } };
+    const silent = await rig.hosts.look(away, () => null);
+    assert.ok(!silent.reachable && silent.message.startsWith("ssh:"), silent.message);
+  },
+);
+
+test.needs(
+  "sshd (openssh-server)",
+  sshd !== null,
+  "ssh: nothing of a step stands on the command line of ssh",
+  async () => {
+    await using rig = await openSsh();
+    const orders: string[] = [];
+    const spy = new SshTransport({
+      runProcess: (order) => {
+        orders.push(order.argv.join(" "));
+        return runProcess(order);
+      },
+      dir: join(rig.cwd, "s"),
+      user: null,
+      identity: null,
+    });
+    await new Hosts({ transportOf: () => spy, now: () => 1 }).run({
+      host: rig.host,
+      machine: "m",
+      incarnation: null,
+      claim: null,
+      step: { key: "k", title: "k", repeat: "always", timeoutMs: 5000, action: run("x") },
+      action: run("echo", "geheim"),
+    });
+    await spy.close();
+    assert.ok(orders.length > 0 && orders.every((text) => !text.includes("geheim")));
+  },
+);
+
+test("any text survives quoting", async () => {
+  await using rig = await openLocal();
+  await fc.assert(
+    fc.asyncProperty(
+      fc.string({ maxLength: 40 }).map((text) => text.replaceAll("\0", "")),
+      async (text) => {
+        const outcome = await rig.step(run("printf", "%s.", text));
+        assert.is(outcome.output, `${text}.`);
+      },
+    ),
+    { numRuns: 40 },
+  );
+});
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+test.run();
