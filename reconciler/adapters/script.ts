@@ -37,7 +37,7 @@ ${body}
 ) </dev/null
 sw_exit=$?
 # At the step's time the group gets TERM. Its leader stays for a while, then ends with KILL whatever did not listen.
-[ -z "$sw_term" ] || { sleep 2; kill -KILL "-$SW_GROUP"; }
+[ -z "$sw_term" ] || { sleep 2; printf '\\n%s timeout\\n' '${endMark}'; kill -KILL "-$SW_GROUP"; }
 printf '\\n%s %s\\n' '${endMark}' "$sw_exit"
 exit "$sw_exit"
 `;
@@ -59,22 +59,21 @@ sw_alive() {
 }`;
 
 /** What the standard output of a script ends with. */
-export const scriptEnd: RegExp = new RegExp(`(^|\\n)${endMark} (\\d+|rebuilt)\\n$`);
+export const scriptEnd: RegExp = new RegExp(`(^|\\n)${endMark} (\\d+|rebuilt|timeout)\\n$`);
 
 export interface ScriptEnd {
-  /** Null when the end was not heard of: the script did not come to it. */
+  /** `none`: the end was not heard of. `rebuilt`: the host has another incarnation than meant, and nothing was run. */
+  readonly kind: "ended" | "rebuilt" | "timeout" | "none";
   readonly exit: number | null;
-  /** The host has another incarnation than the script was meant for; nothing was run. */
-  readonly rebuilt: boolean;
   readonly output: string;
 }
 
 /** Splits the end mark from the output. */
 export function readScriptEnd(stdout: string): ScriptEnd {
-  const match = new RegExp(`\\n?${endMark} (\\d+|rebuilt)\\n?$`).exec(stdout);
-  if (!match) return { exit: null, rebuilt: false, output: stdout };
-  const rebuilt = match[1] === "rebuilt";
-  return { exit: rebuilt ? null : Number(match[1]), rebuilt, output: stdout.slice(0, match.index) };
+  const match = new RegExp(`\\n?${endMark} (\\d+|rebuilt|timeout)\\n?$`).exec(stdout);
+  const word = match?.[1] ?? "none";
+  const kind = word === "rebuilt" || word === "timeout" || word === "none" ? word : "ended";
+  return { kind, exit: kind === "ended" ? Number(word) : null, output: stdout.slice(0, match?.index) };
 }
 
 /** Says who the host is and which markers it has: `incarnation ID`, then `state MACHINE STATE REVISION` lines. Makes an identity if there is none. */

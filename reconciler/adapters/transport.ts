@@ -6,7 +6,7 @@ import { access, chmod, mkdir, readdir, readFile, writeFile } from "node:fs/prom
 import { tmpdir } from "node:os";
 import { join, posix } from "node:path";
 import { messageOf } from "../model/failure.ts";
-import type { RunProcess } from "../model/ports.ts";
+import type { ProcessResult, RunProcess } from "../model/ports.ts";
 import type { Host } from "../model/types.ts";
 import { quote, readScriptEnd, scriptEnd } from "./script.ts";
 
@@ -25,12 +25,21 @@ export interface Transport {
   mayWrite(path: string): boolean;
 }
 
-const rebuiltResult: ScriptResult = {
-  kind: "rebuilt",
-  exit: null,
-  output: "",
-  message: "the host was rebuilt meanwhile",
-};
+/** How a script ended by its own word or its time; null when there is no word of its end. */
+function scriptResult(result: ProcessResult, timeoutMs: number): ScriptResult | null {
+  const { kind, exit } = readScriptEnd(result.stdout);
+  if (kind === "ended") return { ...ended(result), exit };
+  if (kind === "rebuilt") return { kind, exit: null, output: "", message: "the host was rebuilt meanwhile" };
+  if (kind === "timeout" || result.timedOut) {
+    return { ...ended(result), kind: "timeout", exit: null, message: `no end within ${timeoutMs / 1000} s` };
+  }
+  return null;
+}
+
+function ended(result: ProcessResult): ScriptResult {
+  const output = `${readScriptEnd(result.stdout).output}${result.stderr}`;
+  return { kind: "ended", exit: null, output, message: "" };
+}
 
 /** Bytes kept of a step's output. */
 const outputBytesMax = 65_536;
@@ -62,17 +71,13 @@ export class LocalTransport implements Transport {
       };
       const input = `SW=${quote(join(dir, ".stateward"))}\nSW_GROUP=$$\nSW_JAIL=1\n${script}`;
       const result = await this.runProcess({ argv: ["sh", "-s"], cwd: dir, env, input, timeoutMs, outputBytesMax });
-      const { exit, output, rebuilt } = readScriptEnd(result.stdout);
-      if (rebuilt) return rebuiltResult;
-      const text = `${output}${result.stderr}`;
-      if (result.timedOut)
-        return { kind: "timeout", exit: null, output: text, message: `no end within ${timeoutMs / 1000} s` };
-      return {
-        kind: "ended",
-        exit: exit ?? result.exit,
-        output: text,
-        message: exit === null && result.exit === null ? "killed" : "",
-      };
+      return (
+        scriptResult(result, timeoutMs) ?? {
+          ...ended(result),
+          exit: result.exit,
+          message: result.exit === null ? "killed" : "",
+        }
+      );
     } catch (error) {
       return { kind: "unreachable", exit: null, output: "", message: messageOf(error) };
     }
@@ -153,16 +158,10 @@ export class SshTransport implements Transport {
         outputBytesMax,
         endsWith: scriptEnd,
       });
-      const { exit, output, rebuilt } = readScriptEnd(result.stdout);
-      if (rebuilt) return rebuiltResult;
-      if (exit !== null) return { kind: "ended", exit, output: `${output}${result.stderr}`, message: "" };
-      if (result.exit === 124 || result.exit === 137)
-        return {
-          kind: "timeout",
-          exit: null,
-          output: `${output}${result.stderr}`,
-          message: `no end within ${timeoutMs / 1000} s`,
-        };
+      // `timeout` itself ends with one of these where the script could not say so any more.
+      const timedOut = result.timedOut || result.exit === 124 || result.exit === 137;
+      const known = scriptResult({ ...result, stdout: result.stdout, timedOut }, timeoutMs);
+      if (known) return known;
       const line = result.stderr.trim().split("\n").at(-1) ?? "";
       return { kind: "unreachable", exit: null, output: "", message: `ssh: ${line || "the connection ended early"}` };
     } catch (error) {

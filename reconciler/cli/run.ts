@@ -5,8 +5,6 @@ import { pino } from "pino";
 import { runProcess } from "../adapters/process.ts";
 import type { EngineEvent } from "../model/ports.ts";
 import { formatProblem } from "../model/problem.ts";
-import type { MachineRecord } from "../model/record.ts";
-import { readyOf } from "../plan/conditions.ts";
 import { syncOrigin } from "../record/origin.ts";
 import { takeLock } from "./lock.ts";
 import { bar, eventLine, paint, print } from "./output.ts";
@@ -154,19 +152,16 @@ function watch(
 /** Why not all hosts are in their target states: to standard error, one reason a line. */
 function explain(reconciler: Reconciler): void {
   const { trouble } = reconciler.engine.state();
-  if (trouble)
-    process.stderr.write(
-      `${trouble.message}\n${trouble.problems.map((problem) => `  ${formatProblem(problem)}\n`).join("")}`,
-    );
-  const world = reconciler.engine.world();
+  if (trouble) {
+    const problems = trouble.problems.map((problem) => `  ${formatProblem(problem)}\n`).join("");
+    process.stderr.write(`${trouble.message}\n${problems}`);
+  }
   for (const view of reconciler.fleet.subjects()) {
-    for (const { machine, state, target } of view.machines) {
-      const entry: MachineRecord | undefined = world?.records.get(view.name)?.machines[machine];
-      const ready = readyOf(entry);
+    for (const { machine, state, target, conditions } of view.machines) {
+      const ready = conditions.find(({ type }) => type === "Ready");
       if (ready?.status === "True") continue;
-      process.stderr.write(
-        `${view.name} ${machine}: ${state}, target ${target ?? "none"}: ${ready?.reason ?? "NoReport"}: ${ready?.message ?? "nothing was heard of the host"}\n`,
-      );
+      const why = ready ? `${ready.reason}: ${ready.message}` : "nothing was decided yet";
+      process.stderr.write(`${view.name} ${machine}: ${state}, target ${target ?? "none"}: ${why}\n`);
     }
   }
 }

@@ -4,12 +4,12 @@ import { isoTime } from "../model/duration.ts";
 import { Failure } from "../model/failure.ts";
 import { findTransition } from "../model/graph.ts";
 import type { AgentReport, Clock, FleetReader, FleetWriter, Health, SubjectView } from "../model/ports.ts";
-import type { SubjectRecord } from "../model/record.ts";
+import type { Condition, SubjectRecord } from "../model/record.ts";
 import { emptyRecord } from "../model/record.ts";
 import type { Machine } from "../model/types.ts";
 import { decideSubject } from "../plan/decide.ts";
 import { replayAgain } from "../plan/observe.ts";
-import { type AnySubject, subjectNames, subjectOf, type World } from "../plan/world.ts";
+import { type AnySubject, currentReport, subjectNames, subjectOf, type World } from "../plan/world.ts";
 import type { Engine } from "./loop.ts";
 import { admitReport, applyVerdict, countUpdate } from "./requests.ts";
 
@@ -197,6 +197,13 @@ function machinesOf(world: World, subject: AnySubject): Machine[] {
   return [...subject.machines.keys()].flatMap((name) => world.desired.loaded.repository.machines.get(name) ?? []);
 }
 
+/** Why nothing is recorded of a host yet. */
+function unseen(world: World, subject: AnySubject): Condition[] {
+  const heard = subject.kind === "host" ? currentReport(world, subject) : null;
+  if (heard === null || "report" in heard) return [];
+  return [{ type: "Ready", status: "Unknown", ...heard, at: isoTime(world.now) }];
+}
+
 /** One subject for people and programs: what is recorded, what is heard, and what would come next. Pure. */
 export function viewOf(world: World, subject: AnySubject): SubjectView {
   const record = world.records.get(subject.name) ?? emptyRecord(subject.kind, subject.name);
@@ -214,7 +221,7 @@ export function viewOf(world: World, subject: AnySubject): SubjectView {
       available: definition?.states.get(state)?.available ?? false,
       path: plans.find((plan) => plan.machine === machine)?.path ?? [],
       attempt: entry?.attempt ?? null,
-      conditions: entry?.conditions ?? [],
+      conditions: entry?.conditions ?? unseen(world, subject),
     };
   });
   return {
