@@ -170,7 +170,9 @@ function printStatus({ live, health }: Snapshot, subjects: readonly SubjectView[
   print(`main ${health.commit?.slice(0, 8) ?? "none"}  ${health.inTarget}/${health.subjects} in target  ${source}`);
   if (live && health.message !== "") print(paint("red", health.message));
   for (const problem of health.problems) print(`  ${paintProblem(problem)}`);
-  const rows = subjects.flatMap((subject) => subject.machines.map((machine) => statusRow(subject, machine)));
+  const rows = subjects.flatMap((subject) =>
+    subject.machines.map((machine) => statusRow(subject, machine, detailed ? 2000 : 120)),
+  );
   if (rows.length > 0)
     print(table([["NAME", "REGION", "MACHINE", "STATE", "TARGET", "READY", "SINCE", "MESSAGE"], ...rows]));
   if (!detailed) return;
@@ -181,7 +183,7 @@ function printStatus({ live, health }: Snapshot, subjects: readonly SubjectView[
   }
 }
 
-function statusRow(subject: SubjectView, machine: SubjectView["machines"][number]): string[] {
+function statusRow(subject: SubjectView, machine: SubjectView["machines"][number], messageMax: number): string[] {
   const ready = machine.conditions.find(({ type }) => type === "Ready");
   const word =
     ready?.status === "True"
@@ -189,7 +191,7 @@ function statusRow(subject: SubjectView, machine: SubjectView["machines"][number
       : ready?.status === "False"
         ? paint("yellow", ready.reason)
         : paint("red", ready?.reason ?? "unknown");
-  const message = (ready?.message ?? "").replaceAll("\n", " ").slice(0, 160);
+  const message = (ready?.message ?? "").replaceAll("\n", " ").slice(0, messageMax);
   return [
     subject.name,
     subject.region ?? "-",

@@ -1,6 +1,5 @@
 // History of one subject, read from the branch `observed` alone.
 import { simpleGit } from "simple-git";
-import { decodeRecord, type SubjectRecord } from "../model/record.ts";
 import { recordPath } from "./layout.ts";
 
 /** One commit in which a subject's record changed, newest first in a list. */
@@ -39,17 +38,6 @@ export async function readHistory(
       },
     ];
   });
-}
-
-/** The record of a subject at a commit, or null when it has none there. */
-export async function readSubject(dir: string, ref: string, name: string): Promise<SubjectRecord | null> {
-  const git = simpleGit({ baseDir: dir, timeout: { block: 60_000 } }).env(quietEnvironment());
-  for (const kind of ["host", "group"] as const) {
-    const path = recordPath(kind, name);
-    const listing = await git.raw(["ls-tree", ref, "--", path]);
-    if (listing.trim() !== "") return decodeRecord(await git.raw(["cat-file", "blob", `${ref}:${path}`]), path);
-  }
-  return null;
 }
 
 /** Reading a local repository needs nothing of this process's environment, and simple-git refuses much of what may be in it. */

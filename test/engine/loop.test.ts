@@ -24,6 +24,9 @@ class Desired implements DesiredReader {
   push(files: Files, id: string): void {
     this.next = { kind: "changed", desired: { commit: id, loaded: load(files) } };
   }
+  say(poll: Poll): void {
+    this.next = poll;
+  }
   poll(): Promise<Poll> {
     const poll = this.next ?? { kind: "unchanged" as const };
     this.next = null;
@@ -396,6 +399,84 @@ test("no more transitions run at once than the settings allow", async () => {
   for (let round = 0; round < 50; round++) await rig.clock.pass(10);
   assert.is(most, 3);
   assert.is(rig.engine.progress().ready, 10);
+});
+
+test("L1: whoever waits for room gets it, also when the one before it does not want it any more", async () => {
+  const files: Record<string, unknown> = { "stateward.yaml": { parallel: 1 }, "machines/chain.yaml": chain };
+  for (const name of ["a", "b", "c"]) files[`hosts/${name}.yaml`] = localHost(name, { chain: "b" });
+  const hosts = new FakeHosts();
+  let finish: (outcome: Outcome) => void = () => {};
+  hosts.onStep = ({ host }) =>
+    host.name === "a" ? new Promise<Outcome>((resolve) => (finish = resolve)) : { kind: "ok", output: "" };
+  const rig = await start(files, { hosts });
+  rig.main.push({ ...files, "hosts/b.yaml": localHost("b", { chain: "a" }) }, "d".repeat(40));
+  await rig.engine.poll();
+  finish({ kind: "ok", output: "" });
+  await rig.clock.pass(1000);
+  assert.equal([stateOf(rig, "a"), stateOf(rig, "b"), stateOf(rig, "c")], ["b", "a", "b"]);
+});
+
+test("a marker that cannot be left counts as a failed try", async () => {
+  const hosts = new FakeHosts();
+  hosts.mark = () => Promise.resolve({ kind: "failed", message: "disk full", output: "" });
+  const rig = await start(chainFiles("b"), { hosts });
+  await rig.clock.pass(3_600_000);
+  assert.is(hosts.log.length, 5);
+  assert.is(reasonOf(rig, "a"), "AttemptsExhausted");
+});
+
+test("nobody is said to be in target before it was heard of", async () => {
+  const first = await start(chainFiles("b"));
+  first.hosts.down.add("a");
+  first.hosts.look = () => new Promise(() => {});
+  const second = await start(chainFiles("b"), { hosts: first.hosts, record: first.record, clock: first.clock });
+  await second.clock.pass(5000);
+  assert.is(second.engine.progress().ready, 0);
+});
+
+test("D6: while main is rewound, nothing is started", async () => {
+  const rig = await start(chainFiles("b"));
+  rig.main.say({ kind: "rewound", message: "main was rewound" });
+  await rig.engine.poll();
+  rig.hosts.rebuild("a");
+  await rig.clock.pass(60_000);
+  assert.is(rig.hosts.log.length, 1, "the rebuilt host is seen, and not acted upon");
+  assert.is(rig.fleet.health().ready, false);
+  await rig.engine.poll();
+  await rig.clock.pass(60_000);
+  assert.is(rig.hosts.log.length, 2);
+});
+
+test("a host that waits is woken by a commit that takes away what it waited for", async () => {
+  const guarded = {
+    ...lamp,
+    states: {
+      ...lamp.states,
+      on: {
+        enter: [
+          {
+            from: "off",
+            when: 'host.name != "b" || hosts.all(h, h.name == "b" || h.labels.quiet == "yes")',
+            steps: [{ run: "x" }],
+          },
+        ],
+      },
+    },
+  };
+  const files = {
+    "machines/lamp.yaml": guarded,
+    "hosts/a.yaml": localHost("a", { lamp: "off" }, { labels: { quiet: "no" } }),
+    "hosts/b.yaml": localHost("b", { lamp: "on" }),
+  };
+  const rig = await start(files);
+  assert.is(reasonOf(rig, "b", "lamp"), "GuardWaiting");
+  rig.main.push(
+    { ...files, "hosts/a.yaml": localHost("a", { lamp: "off" }, { labels: { quiet: "yes" } }) },
+    "d".repeat(40),
+  );
+  await rig.engine.poll();
+  await rig.clock.pass(10);
+  assert.is(stateOf(rig, "b", "lamp"), "on");
 });
 
 test("1,000 hosts arrive, and at rest none of them is looked at for nothing", async () => {

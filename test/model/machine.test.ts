@@ -126,6 +126,37 @@ test("A3: a value in a template stays one value, whatever it holds", () => {
   assert.equal(result, { ok: true, value: `<${evil}>` });
 });
 
+test("A3: a word that begins with data does not become an option, unless it stands behind --", () => {
+  const check = (run: string): string[] =>
+    load({
+      "machines/m.yaml": {
+        machine: "m",
+        initial: "a",
+        states: { a: null, b: { enter: [{ from: "a", steps: [{ run }] }] } },
+      },
+      "hosts/h.yaml": { host: "h", transport: "local", vars: { x: "--help" }, targets: { m: "b" } },
+    })
+      .problems.filter(({ severity }) => severity === "error")
+      .map(({ code }) => code);
+  assert.equal(check("ls ${host.vars.x}"), ["SW207"]);
+  assert.equal(check("ls -- ${host.vars.x}"), []);
+  assert.equal(check("ls --color=${host.vars.x}"), []);
+});
+
+test("names that every object answers to are no names", () => {
+  const names = ["constructor", "toString", "valueOf", "hasOwnProperty", "__proto__"];
+  for (const name of names) {
+    const files = {
+      "machines/m.yaml": `machine: m\ninitial: a\nstates:\n  a:\n    enter:\n      - from: b\n        steps: [{ name: ${name}, run: x }]\n  b: { enter: [{ from: a }] }\n`,
+    };
+    assert.is(load(files).problems[0]?.code, "SW105", name);
+  }
+  assert.is(
+    load({ "machines/c.yaml": "machine: constructor\ninitial: a\nstates: { a: }\n" }).problems[0]?.code,
+    "SW105",
+  );
+});
+
 test("templates: a doubled dollar is a literal, a brace in quotes is text", () => {
   assert.equal(parseTemplate("a $${b} ${'}'}c"), [{ text: "a ${b} " }, { expression: "'}'" }, { text: "c" }]);
 });

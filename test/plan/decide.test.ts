@@ -421,7 +421,121 @@ const cases: readonly Case[] = [
   },
 ];
 
-for (const item of cases) {
+const leftover = (status: "running" | "failed"): Partial<MachineRecord> => ({
+  ...on,
+  attempt: attempt({ status, from: "on", to: "off" }, lampFiles("off"), "on", "off"),
+});
+const failing = {
+  states: { lamp: { state: "on", revision: 1 } },
+  checks: { lamp: { state: "on", ok: false, message: "refused", failures: 2 } },
+};
+const more: readonly Case[] = [
+  {
+    title: "R3: an attempt that was left behind at a target since taken back is over, and the next report counts again",
+    files: lampFiles("on"),
+    entry: leftover("running"),
+    act: "nothing",
+    state: "on",
+    reason: "InSync",
+  },
+  {
+    title: "a failed attempt at a transition that nobody wants any more is over",
+    files: lampFiles("on"),
+    entry: leftover("failed"),
+    act: "nothing",
+    state: "on",
+    reason: "InSync",
+  },
+  {
+    title: "while a state is being left, its failing check does not put it back",
+    files: lampFiles("off"),
+    entry: leftover("failed"),
+    report: failing,
+    now: noon + 1,
+    act: "start on -> off",
+  },
+  {
+    title: "a state that does not hold a second time in a row waits before it is entered again",
+    files: lampFiles("on"),
+    entry: { ...on, strikes: 1, since: at(-1000) },
+    report: failing,
+    act: "nothing",
+    state: "off",
+    reason: "Backoff",
+  },
+  {
+    title: "and is stalled when it has not held for as often as there are tries",
+    files: lampFiles("on"),
+    entry: { ...on, strikes: 5, since: at(-1000) },
+    report: failing,
+    act: "nothing",
+    state: "off",
+    reason: "AttemptsExhausted",
+  },
+  {
+    title: "a state that held for long counts from one again",
+    files: lampFiles("on"),
+    entry: { ...on, strikes: 5, since: at(-3_600_000) },
+    report: failing,
+    act: "start off -> on",
+    state: "off",
+  },
+  {
+    title: "a failed check goes back to the last state that the machine still has",
+    files: chainFiles("d"),
+    entry: { ...d, applied: applied("b", "gone", "d") },
+    report: {
+      states: { chain: { state: "d", revision: 3 } },
+      checks: { chain: { state: "d", ok: false, message: "x", failures: 2 } },
+    },
+    act: "start b -> c",
+    state: "b",
+  },
+  {
+    title: "R3: an earlier life of the host that answers again changes nothing",
+    files: lampFiles("busy"),
+    entry: on,
+    record: { incarnation: "life-two-0002", former: ["life-one-0001"] },
+    act: "nothing",
+    state: "on",
+    reason: "OldIncarnation",
+  },
+  {
+    title: "R3: a claim without a revision is news once",
+    files: lampFiles("on"),
+    entry: { ...on, claim: "off" },
+    report: { states: { lamp: { state: "off", revision: null } } },
+    act: "nothing",
+    state: "on",
+  },
+  {
+    title: "a marker that is newer than the record, for the same state, is taken over",
+    files: lampFiles("on"),
+    entry: on,
+    report: { ...failing, states: { lamp: { state: "on", revision: 9 } } },
+    act: "start off -> on",
+    state: "off",
+  },
+  {
+    title: "R4: a host that reports the target in the middle of a replay is not taken back",
+    files: chainFiles("d"),
+    entry: { state: "a", replay: ["b", "c", "d"], revision: 4 },
+    report: { states: { chain: { state: "d", revision: 4 } } },
+    act: "nothing",
+    state: "d",
+    reason: "InSync",
+    replay: [],
+  },
+  {
+    title: "a step that was skipped stays skipped when a later one fails",
+    files: chainFiles("b"),
+    entry: { state: "a", attempt: attempt({ skipped: ["to-b"], done: ["to-b"] }, chainFiles("b"), "a", "b") },
+    now: noon + 1,
+    act: "start a -> b",
+  },
+];
+
+for (const item of [...cases, ...more]) {
   test(item.title, () => {
     const subject = build(item);
     const [decision] = decide(subject, ["a"]);
@@ -442,6 +556,38 @@ for (const item of cases) {
       assert.is(entry?.attempt?.status, "running", "S1: the attempt is in the record that is written before the act");
   });
 }
+
+test("S4: a machine whose attempt was left open goes before the others of its host", () => {
+  const files = {
+    "machines/lamp.yaml": lamp,
+    "machines/chain.yaml": chain,
+    "hosts/a.yaml": localHost("a", { lamp: "on", chain: "b" }),
+  };
+  const open = record("a", "chain", { state: "a", attempt: attempt({ status: "running" }, chainFiles("b"), "a", "b") });
+  const [decision] = decide(world(files, { records: [open], reports: [report("a")] }));
+  assert.is(decision?.act?.machine, "chain");
+});
+
+test("an agent that says nothing for five minutes after the start is not known to be well", () => {
+  const files = {
+    "machines/os.yaml": { machine: "os", initial: "old", states: { old: null } },
+    "hosts/a.yaml": { host: "a", transport: "agent", machines: ["os"] },
+  };
+  const known = record("a", "os", { state: "old" });
+  const [early] = decide(world(files, { records: [known] }));
+  assert.equal([early?.record, early?.wakeAt], [null, noon + 300_000]);
+  const [late] = decide(world(files, { records: [known], now: noon + 300_000 }));
+  assert.is(late?.record?.machines.os?.conditions[0]?.reason, "AgentSilent");
+});
+
+test("when nothing may be started, what was observed is recorded all the same", () => {
+  const given = world(lampFiles("on"), {
+    records: [record("a", "lamp", on)],
+    reports: [report("a", { states: { lamp: { state: "busy", revision: 1 } } })],
+  });
+  const [decision] = decide({ ...given, mayStart: false });
+  assert.equal([decision?.act, decision?.deferred, decision?.record?.machines.lamp?.state], [null, true, "busy"]);
+});
 
 test("two machines of one host: one moves, the other waits its turn (S4)", () => {
   const files = {

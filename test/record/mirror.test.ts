@@ -5,12 +5,12 @@ import * as assert from "uvu/assert";
 import { runProcess } from "../../reconciler/adapters/process.ts";
 import { RepositoryLoader } from "../../reconciler/model/repository.ts";
 import { checkRemote, withoutCredentials } from "../../reconciler/record/git.ts";
-import { DesiredMirror, openMirror } from "../../reconciler/record/mirror.ts";
+import { DesiredMirror, openMirror, removeStaleLocks } from "../../reconciler/record/mirror.ts";
 import { syncOrigin } from "../../reconciler/record/origin.ts";
-import { git, Remote } from "../support/git-remote.ts";
+import { git, openStore, Remote } from "../support/git-remote.ts";
 import { suite } from "../support/suite.ts";
 import { tempFolder } from "../support/temp.ts";
-import { lamp, localHost } from "../support/world.ts";
+import { lamp, localHost, record } from "../support/world.ts";
 
 const test = suite("mirror");
 const files = { "machines/lamp.yaml": lamp, "hosts/a.yaml": localHost("a", { lamp: "on" }) };
@@ -63,6 +63,48 @@ test("a remote that is down, or has no main, is said to be unreachable", async (
   assert.is((await mirror.poll()).kind, "unreachable");
   const restarted = await mirrorOf(remote, dir.path);
   assert.is((await restarted.poll()).kind, "changed", "a restart goes on from the last commit that was fetched");
+});
+
+test("D4: over a restart the last good commit is in force, also on a fresh folder that knows it from the record alone", async () => {
+  await using dir = await tempFolder();
+  const remote = await Remote.create(dir.path);
+  const good = await remote.commit(files);
+  const first = await mirrorOf(remote, dir.path);
+  await first.poll();
+  const bad = await remote.commit({ "hosts/b.yaml": "host: b\ntragets: {}\n" });
+  const restarted = await (await mirrorOf(remote, dir.path)).poll();
+  assert.ok(restarted.kind === "changed");
+  assert.equal([restarted.desired.commit, restarted.refused?.commit], [good, bad]);
+
+  await using opened = await openStore(remote.path, join(dir.path, "fresh"));
+  await opened.store.load();
+  await opened.store.append({ record: record("a", "lamp", { state: "on" }), summary: null, desired: good });
+  await opened.store.flush();
+  const fresh = await new DesiredMirror(opened.git, remote.path, new RepositoryLoader()).poll();
+  assert.ok(fresh.kind === "changed" && fresh.desired.commit === good && fresh.refused?.commit === bad);
+});
+
+test("a blob that is far too large is refused without being read", async () => {
+  await using dir = await tempFolder();
+  const remote = await Remote.create(dir.path);
+  await remote.commit({ ...files, "hosts/big.yaml": `a: ${"x".repeat(2_000_000)}\n` });
+  const poll = await (await mirrorOf(remote, dir.path)).poll();
+  assert.ok(poll.kind === "changed");
+  assert.equal(
+    poll.desired.loaded.problems.map(({ code }) => code),
+    ["SW001"],
+  );
+});
+
+test("locks that killed Git processes left are removed, young ones after a while", async () => {
+  await using dir = await tempFolder();
+  const remote = await Remote.create(dir.path);
+  await remote.commit(files);
+  const mirror = await openMirror(join(dir.path, "mirror.git"), runProcess);
+  await mkdir(join(mirror.dir, "refs/stateward"), { recursive: true });
+  await writeFile(join(mirror.dir, "refs/stateward/main.lock"), "");
+  assert.equal(await removeStaleLocks(mirror), ["refs/stateward/main.lock"]);
+  assert.is((await new DesiredMirror(mirror, remote.path, new RepositoryLoader()).poll()).kind, "changed");
 });
 
 test("only regular files are read: a symbolic link is a coded problem, and is not followed", async () => {

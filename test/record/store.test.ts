@@ -243,7 +243,7 @@ test("D5: the record read from the repository equals what was written, at every 
     const { subjects } = await readRecord(git, await git.resolve("refs/stateward/observed"));
     assert.equal(
       new Map([...subjects].map(([name, value]) => [name, encodeRecord(value)])),
-      new Map([...memory].toSorted()),
+      new Map([...memory].toSorted(([a], [b]) => (a < b ? -1 : 1))),
     );
   }
 });
@@ -281,6 +281,19 @@ test("D6: a record that was rewound is not followed", async () => {
   await second.store.load().then(
     () => assert.unreachable(),
     (error: unknown) => assert.match(String(error), /rewound/),
+  );
+});
+
+test("D6: a record that is gone from the remote is not begun anew", async () => {
+  await using dir = await tempFolder();
+  const remote = await Remote.create(dir.path);
+  await using first = await openStore(remote.path, join(dir.path, "r"));
+  await first.store.load();
+  await remote.git("update-ref", "-d", "refs/heads/observed");
+  await using second = await openStore(remote.path, join(dir.path, "r"));
+  await second.store.load().then(
+    () => assert.unreachable(),
+    (error: unknown) => assert.match(String(error), /gone from the remote/),
   );
 });
 

@@ -1,0 +1,49 @@
+// The HTTP interface over an engine in memory, asked in process.
+import type { FastifyInstance } from "fastify";
+import { Fleet } from "../../reconciler/engine/fleet.ts";
+import { Engine } from "../../reconciler/engine/loop.ts";
+import { createApp } from "../../reconciler/server/app.ts";
+import { issueToken } from "../../reconciler/server/tokens.ts";
+import { FakeHosts, ManualClock } from "./fake-hosts.ts";
+import { MemoryRecord } from "./memory-record.ts";
+import { desired, type Files, noon } from "./world.ts";
+
+export const key: Buffer = Buffer.alloc(32, 7);
+export const operator: string = issueToken(key, { kind: "operator" });
+
+export interface HttpRig extends AsyncDisposable {
+  readonly app: FastifyInstance;
+  readonly engine: Engine;
+  readonly clock: ManualClock;
+  readonly record: MemoryRecord;
+  readonly hosts: FakeHosts;
+}
+
+export async function serve(files: Files, options: { open?: boolean; record?: MemoryRecord } = {}): Promise<HttpRig> {
+  const record = options.record ?? new MemoryRecord();
+  const hosts = new FakeHosts();
+  const clock = new ManualClock(noon);
+  let polled = false;
+  const poll = () => {
+    const first = !polled;
+    polled = true;
+    return Promise.resolve(
+      first ? ({ kind: "changed", desired: desired(files) } as const) : ({ kind: "unchanged" } as const),
+    );
+  };
+  const engine = new Engine({ clock, desired: { poll }, record, looker: hosts, actor: hosts, events: () => {} });
+  await engine.start();
+  await clock.pass(10);
+  const app = await createApp({
+    fleet: new Fleet(engine, clock),
+    key,
+    stateAccess: () => (options.open ? "open" : "token"),
+    version: "test",
+  });
+  return { app, engine, clock, record, hosts, [Symbol.asyncDispose]: () => app.close().then(() => {}) };
+}
+
+export const bearer = (name: string): { authorization: string } => ({
+  authorization: `Bearer ${issueToken(key, { kind: "subject", name })}`,
+});
+export const asOperator: { authorization: string } = { authorization: `Bearer ${operator}` };
