@@ -7,27 +7,27 @@ import type {
   Clock,
   DesiredCommit,
   DesiredReader,
-  EngineEvent,
   EventSink,
   HostActor,
   HostLooker,
+  Inquiry,
   RecordReader,
   RecordWriter,
 } from "../model/ports.ts";
 import { hasErrors, type Problem } from "../model/problem.ts";
 import { emptyRecord, type MachineRecord, type SubjectRecord } from "../model/record.ts";
-import type { CheckResult, HostReport, StateClaim } from "../model/report.ts";
+import type { HostReport, StateClaim } from "../model/report.ts";
 import { renderAction } from "../model/template.ts";
 import type { Check } from "../model/types.ts";
 import { readyOf } from "../plan/conditions.ts";
 import { type Act, type Decision, decide } from "../plan/decide.ts";
-import { failuresToLeave } from "../plan/observe.ts";
-import { setOnce, stepDone, stepFailed } from "../plan/transition.ts";
 import { type AnySubject, guardValues, subjectNames, subjectOf, type World } from "../plan/world.ts";
 import { changedSubjects } from "./changed.ts";
 import { Looks } from "./looks.ts";
+import { counted, eventsOf, sameNews } from "./news.ts";
+import { Progress } from "./progress.ts";
 import { WakeQueue } from "./queue.ts";
-import { claimOf, type RunContext, runTransition } from "./runner.ts";
+import { afterInquiry, claimOf, leavesClaim, type RunContext, runTransition } from "./runner.ts";
 import { Waiters } from "./waiters.ts";
 
 export interface EnginePorts {
@@ -56,8 +56,7 @@ export class Engine {
   private readonly inFlight = new Set<string>();
   private readonly backlog = new Set<string>();
   private readonly runs = new Set<Promise<void>>();
-  private readonly ready = new Map<string, boolean>();
-  private readyCount = 0;
+  private readonly arrived = new Progress();
   private readonly waiters = new Waiters();
   private readonly queue: WakeQueue;
   private readonly looks: Looks;
@@ -69,7 +68,6 @@ export class Engine {
   /** The desired branch was rewound (D6): nothing is started until it is followed again. */
   private rewound = false;
   private stopping = false;
-  private settled = false;
   private fatal: string | null = null;
 
   constructor(ports: EnginePorts) {
@@ -129,7 +127,7 @@ export class Engine {
     const hosts = [...world.desired.loaded.repository.hosts.values()];
     const heard = hosts.every(({ name, transport }) => transport === "agent" || this.reports.has(name));
     const quiet = heard && this.inFlight.size === 0 && this.backlog.size === 0 && this.queue.isQuiet(60_000);
-    return { ready: this.readyCount, total: this.ready.size, quiet };
+    return { ...this.arrived.numbers(), quiet };
   }
 
   recordOf(name: string): SubjectRecord | undefined {
@@ -297,37 +295,21 @@ export class Engine {
     const transition = findTransition(machine, entry.attempt.from, entry.attempt.to);
     const step = transition?.steps.find(({ key }) => key === act.step);
     const claim = step && claimOf(machine.name, step, entry);
-    const onHost = step?.action.kind === "run" || step?.action.kind === "shell" || step?.action.kind === "write";
-    const inquiry =
-      claim != null && onHost
-        ? await this.ports.actor.inquire({
-            host: subject,
-            incarnation: this.records.get(name)?.incarnation ?? null,
-            claim,
-          })
-        : { kind: "unknown" as const, message: "its outcome is kept nowhere" };
+    const incarnation = this.records.get(name)?.incarnation ?? null;
+    const inquiry: Inquiry =
+      claim != null && step !== undefined && leavesClaim(step)
+        ? await this.ports.actor.inquire({ host: subject, incarnation, claim })
+        : { kind: "unknown", message: "its outcome is kept nowhere" };
     const { clock } = this.ports;
     if (inquiry.kind === "running") {
       await new Promise<void>((resolve) => clock.after(inquireAgainMs, resolve));
       return;
     }
     const settings = world.desired.loaded.repository.settings.attempts;
-    await this.edit(
-      name,
-      act.machine,
-      (now) => {
-        if (inquiry.kind === "ended" && inquiry.exit === 0) return stepDone(now, act.step, clock.now());
-        if (inquiry.kind === "ended")
-          return stepFailed(now, `${step?.title ?? act.step}: exit ${inquiry.exit}`, settings, clock.now());
-        const attempt = now.attempt && { ...now.attempt, step: inquiry.kind === "absent" ? null : act.step };
-        return {
-          ...now,
-          attempt,
-          once: setOnce(now, act.step, inquiry.kind === "absent" ? "free" : "unknown", clock.now()),
-        };
-      },
-      null,
-    );
+    const title = step?.title ?? act.step;
+    const change = (now: MachineRecord): MachineRecord =>
+      afterInquiry(now, [act.step, title], inquiry, { settings, now: clock.now() });
+    await this.edit(name, act.machine, change, null);
   }
 
   private async look(name: string): Promise<HostReport | null> {
@@ -369,8 +351,10 @@ export class Engine {
       }
       case "changed":
         this.followAgain();
+        if (poll.rewound !== undefined) this.rewound = true;
         this.consider(poll.desired);
         if (poll.refused) this.refuse(poll.refused);
+        if (poll.rewound !== undefined) this.trouble = { commit: null, message: poll.rewound, problems: [] };
     }
   }
 
@@ -397,13 +381,9 @@ export class Engine {
     const world = this.world();
     assert(world, "a desired commit is in force");
     const names = subjectNames(world);
-    const known = new Map(this.ready);
-    this.ready.clear();
-    for (const name of names) this.ready.set(name, known.get(name) ?? false);
-    this.readyCount = [...this.ready.values()].filter(Boolean).length;
+    this.arrived.follow(names);
     // Whoever waits may wait for something that the new commit has changed or taken away.
     for (const name of [...changedSubjects(before, next, names), ...this.waiters.all()]) {
-      this.settled = false;
       this.queue.wake(name);
     }
     this.looks.follow(
@@ -424,7 +404,7 @@ export class Engine {
     }
     for (const [machine, entry] of Object.entries(record?.machines ?? {})) {
       const old = before?.machines[machine];
-      for (const event of changes(subject, machine, { old, entry, why: summaries.at(-1) ?? "" }))
+      for (const event of eventsOf(subject, machine, { old, entry, why: summaries.at(-1) ?? "" }))
         this.ports.events(event);
     }
   }
@@ -432,17 +412,14 @@ export class Engine {
   private count(name: string): void {
     const world = this.world();
     const subject = world && subjectOf(world, name);
-    if (!subject || !this.ready.has(name)) return;
+    if (!subject) return;
     const record = this.records.get(name);
     // What the record says of a host that was not heard yet is hope.
     const heard = subject.kind === "group" || this.reports.has(name);
-    const ready =
-      heard && [...subject.machines.keys()].every((machine) => readyOf(record?.machines[machine])?.status === "True");
-    this.readyCount += Number(ready) - Number(this.ready.get(name));
-    this.ready.set(name, ready);
-    const all = this.readyCount === this.ready.size;
-    if (all && !this.settled) this.ports.events({ kind: "settled", ready: this.readyCount, total: this.ready.size });
-    this.settled = all;
+    const isReady = (machine: string): boolean => readyOf(record?.machines[machine])?.status === "True";
+    if (this.arrived.note(name, heard && [...subject.machines.keys()].every(isReady))) {
+      this.ports.events({ kind: "settled", ...this.arrived.numbers() });
+    }
   }
 
   /** Does nothing any more: the ground of every decision is gone. What was running is not waited for. */
@@ -455,43 +432,4 @@ export class Engine {
     this.fatal = message;
     this.ports.events({ kind: "fatal", message: `${message} (${isoTime(this.ports.clock.now())})` });
   }
-}
-
-/** Failures in a row, this one included. */
-function counted(check: CheckResult, before: CheckResult | undefined): CheckResult {
-  if (check.ok) return check;
-  const sameState = before !== undefined && !before.ok && before.state === check.state;
-  return { ...check, failures: (sameState ? before.failures : 0) + 1 };
-}
-
-/** True when a report changes nothing that a decision reads; the number of failures counts only until it is enough. */
-function sameNews(before: HostReport, after: HostReport): boolean {
-  return news(before) === news(after);
-}
-
-function news({ reachable, message, incarnation, states, facts, checks }: HostReport): string {
-  const seen = Object.entries(checks).map(([machine, check]) => [
-    machine,
-    check.ok,
-    Math.min(check.failures, failuresToLeave),
-    check.state,
-  ]);
-  return JSON.stringify([reachable, message, incarnation, states, facts, seen]);
-}
-
-function changes(
-  subject: string,
-  machine: string,
-  change: { old: MachineRecord | undefined; entry: MachineRecord; why: string },
-): EngineEvent[] {
-  const { old, entry, why } = change;
-  const events: EngineEvent[] = [];
-  if (old && old.state !== entry.state)
-    events.push({ kind: "observed", subject, machine, from: old.state, to: entry.state, why });
-  const ready = readyOf(entry);
-  const before = old && readyOf(old);
-  if (ready && before?.reason !== ready.reason && ready.reason !== "Progressing" && ready.status !== "True") {
-    events.push({ kind: "condition", subject, machine, reason: ready.reason, message: ready.message });
-  }
-  return events;
 }

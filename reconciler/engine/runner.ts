@@ -2,7 +2,7 @@
 import { digest } from "../model/digest.ts";
 import { messageOf } from "../model/failure.ts";
 import type { GuardCompiler, GuardValues } from "../model/guard.ts";
-import type { HostActor, Outcome, RecordWriter } from "../model/ports.ts";
+import type { HostActor, Inquiry, Outcome, RecordWriter } from "../model/ports.ts";
 import type { Attempt, MachineRecord } from "../model/record.ts";
 import { renderAction } from "../model/template.ts";
 import type { Host, Machine, Repository, Step, Transition } from "../model/types.ts";
@@ -129,6 +129,33 @@ export function claimOf(machine: string, step: Step, entry: MachineRecord): stri
   // The digest keeps apart keys that differ only in characters that a file's name cannot have.
   const key = `${step.key.replaceAll(/[^A-Za-z0-9._-]/g, "_")}-${digest(step.key)}`;
   return `${machine}.${key}.${entry.once[step.key]?.round ?? 0}`;
+}
+
+/** True for steps that run on the host, which keeps their claims; of others nobody can be asked how they ended. */
+export function leavesClaim({ action }: Step): boolean {
+  return action.kind === "run" || action.kind === "shell" || action.kind === "write";
+}
+
+/** The record after the host has said how a step ended whose reconciler went away (S2). */
+export function afterInquiry(
+  entry: MachineRecord,
+  [key, title]: readonly [string, string],
+  inquiry: Exclude<Inquiry, { kind: "running" }>,
+  context: { settings: Repository["settings"]["attempts"]; now: number },
+): MachineRecord {
+  switch (inquiry.kind) {
+    case "ended":
+      if (inquiry.exit === 0) return stepDone(entry, key, context.now);
+      return stepFailed(entry, `${title}: exit ${inquiry.exit}`, context.settings, context.now);
+    case "absent":
+      return {
+        ...entry,
+        attempt: entry.attempt && { ...entry.attempt, step: null },
+        once: setOnce(entry, key, "free", context.now),
+      };
+    case "unknown":
+      return { ...entry, once: setOnce(entry, key, "unknown", context.now) };
+  }
 }
 
 async function finish(context: RunContext, { subject, machine, transition, reason }: RunOrder): Promise<RunEnd> {

@@ -23,8 +23,16 @@ export interface DesiredCommit {
 /** Result of one poll of the desired branch. */
 export type Poll =
   | { readonly kind: "unchanged" }
-  /** `refused` is a newer commit with problems, where the last good one had to be looked for (D4). */
-  | { readonly kind: "changed"; readonly desired: DesiredCommit; readonly refused?: DesiredCommit }
+  /**
+   * `refused` is a newer commit with problems, where the last good one had to be looked for (D4). `rewound` says that the branch
+   * is not where it was when this commit was accepted (D6).
+   */
+  | {
+      readonly kind: "changed";
+      readonly desired: DesiredCommit;
+      readonly refused?: DesiredCommit;
+      readonly rewound?: string;
+    }
   /** The remote did not answer: what is in force stays in force. */
   | { readonly kind: "unreachable"; readonly message: string }
   /** The branch was rewound or rewritten (D6). */

@@ -1,6 +1,7 @@
 // What would happen, without making it happen: for people and pull requests. Pure.
+import { isoTime } from "../model/duration.ts";
 import { findTransition } from "../model/graph.ts";
-import { emptyRecord, type SubjectRecord } from "../model/record.ts";
+import { emptyRecord, freshMachine, type MachineRecord } from "../model/record.ts";
 import type { HostReport } from "../model/report.ts";
 import type { Transition } from "../model/types.ts";
 import { decideSubject, type MachinePlan } from "./decide.ts";
@@ -101,23 +102,9 @@ function holds(world: World, name: string, [machine, when]: [string, string | nu
   return result.ok && result.value === true;
 }
 
-function initialEntry(world: World, machine: string): SubjectRecord["machines"][string] {
+function initialEntry(world: World, machine: string): MachineRecord {
   const state = world.desired.loaded.repository.machines.get(machine)?.initial ?? "";
-  return {
-    state,
-    since: new Date(world.now).toISOString(),
-    desired: "",
-    revision: 0,
-    applied: [],
-    replay: [],
-    attempt: null,
-    once: {},
-    strikes: 0,
-    claim: null,
-    updates: 0,
-    updateKeys: [],
-    conditions: [],
-  };
+  return freshMachine(state, isoTime(world.now), world.desired.commit);
 }
 
 /** A world in which every host is as its record says: for plans that are made without looking at hosts. */

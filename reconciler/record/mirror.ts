@@ -102,10 +102,10 @@ export class DesiredMirror implements DesiredReader {
     }
     if (main === this.last) return { kind: "unchanged" };
     if (!(await fetchBranch(this.git, this.remote, "main"))) {
-      return {
-        kind: "rewound",
-        message: `main was rewound or rewritten to ${main.slice(0, 8)}: the last accepted commit stays in force`,
-      };
+      const message = `main was rewound or rewritten to ${main.slice(0, 8)}: the last accepted commit stays in force`;
+      const kept = this.last === null ? await this.git.resolve(mainRef) : null;
+      const poll = kept === null ? null : await this.read(kept);
+      return poll?.kind === "changed" ? { ...poll, rewound: message } : { kind: "rewound", message };
     }
     return this.read((await this.git.resolve(mainRef)) ?? main);
   }
