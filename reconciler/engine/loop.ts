@@ -14,7 +14,6 @@ import type {
   RecordReader,
   RecordWriter,
 } from "../model/ports.ts";
-import { hasErrors, type Problem } from "../model/problem.ts";
 import { emptyRecord, type MachineRecord, type SubjectRecord } from "../model/record.ts";
 import type { HostReport, StateClaim } from "../model/report.ts";
 import { renderAction } from "../model/template.ts";
@@ -23,6 +22,7 @@ import { readyOf } from "../plan/conditions.ts";
 import { type Act, type Decision, decide } from "../plan/decide.ts";
 import { type AnySubject, guardValues, subjectNames, subjectOf, type World } from "../plan/world.ts";
 import { changedSubjects } from "./changed.ts";
+import { FollowedMain, type Trouble } from "./followed-main.ts";
 import { Looks } from "./looks.ts";
 import { counted, eventsOf, sameNews } from "./news.ts";
 import { Progress } from "./progress.ts";
@@ -39,13 +39,6 @@ export interface EnginePorts {
   readonly events: EventSink;
 }
 
-/** What was refused most recently, or why the desired branch is not followed. */
-export interface Trouble {
-  readonly commit: string | null;
-  readonly message: string;
-  readonly problems: readonly Problem[];
-}
-
 const looksAtOnceMax = 32;
 const inquireAgainMs = 1000;
 
@@ -60,25 +53,23 @@ export class Engine {
   private readonly waiters = new Waiters();
   private readonly queue: WakeQueue;
   private readonly looks: Looks;
-  private desired: DesiredCommit | null = null;
-  private trouble: Trouble | null = null;
+  private readonly main: FollowedMain;
   private polling: Promise<void> | null = null;
   private readonly appends = new Map<string, Promise<void>>();
   private readonly listeningSince: number;
-  /** The desired branch was rewound (D6): nothing is started until it is followed again. */
-  private rewound = false;
   private stopping = false;
   private fatal: string | null = null;
 
   constructor(ports: EnginePorts) {
     this.ports = ports;
+    this.main = new FollowedMain(ports.desired, ports.events);
     this.listeningSince = ports.clock.now();
     this.queue = new WakeQueue(ports.clock, (name) => void this.visit(name));
     this.looks = new Looks({
       clock: ports.clock,
       look: (name) => this.look(name),
       heard: (report) => this.hear(report),
-      intervalMs: () => this.desired?.loaded.repository.settings.lookMs ?? 10_000,
+      intervalMs: () => this.main.current?.loaded.repository.settings.lookMs ?? 10_000,
       parallelMax: looksAtOnceMax,
     });
   }
@@ -110,14 +101,16 @@ export class Engine {
 
   /** The world now; null before the first good commit. */
   world(): World | null {
-    const { records, reports, inFlight, desired, listeningSince } = this;
+    const { records, reports, inFlight, listeningSince } = this;
+    const { current: desired, rewound } = this.main;
     if (desired === null) return null;
-    const mayStart = !this.rewound && inFlight.size < desired.loaded.repository.settings.parallel;
+    const mayStart = !rewound && inFlight.size < desired.loaded.repository.settings.parallel;
     return { now: this.ports.clock.now(), desired, records, reports, inFlight, listeningSince, mayStart };
   }
 
   state(): { readonly trouble: Trouble | null; readonly fatal: string | null; readonly readOnly: boolean } {
-    return { trouble: this.trouble, fatal: this.fatal, readOnly: this.fatal !== null || this.stopping || this.rewound };
+    const { trouble, rewound } = this.main;
+    return { trouble, fatal: this.fatal, readOnly: this.fatal !== null || this.stopping || rewound };
   }
 
   /** How far the fleet is: subjects in their target states, all subjects, and whether anything is still under way. */
@@ -136,10 +129,10 @@ export class Engine {
 
   /** Replaces a record at once, and resolves when that is on the disk. Then whoever it concerns is looked at again. */
   async put(record: SubjectRecord, summary: string | null): Promise<void> {
-    assert(this.desired, "a record changes only while a desired commit is in force");
+    assert(this.main.current, "a record changes only while a desired commit is in force");
     this.records.set(record.name, record);
     for (const waiter of this.waiters.of(record.name)) this.queue.wake(waiter);
-    const written = this.ports.record.append({ record, summary, desired: this.desired.commit });
+    const written = this.ports.record.append({ record, summary, desired: this.main.current.commit });
     this.appends.set(record.name, written);
     try {
       await written;
@@ -334,67 +327,24 @@ export class Engine {
   }
 
   private async pollOnce(): Promise<void> {
-    const poll = await this.ports.desired.poll();
+    const change = await this.main.poll();
     if (this.stopping) return;
-    switch (poll.kind) {
-      case "unchanged":
-        if (this.trouble?.commit === null) this.trouble = null;
-        this.followAgain();
-        return;
-      case "unreachable":
-      case "rewound": {
-        const news = this.trouble?.message !== poll.message;
-        this.trouble = { commit: null, message: poll.message, problems: [] };
-        this.rewound ||= poll.kind === "rewound";
-        if (news) this.ports.events({ kind: "unreachable-remote", message: poll.message });
-        return;
-      }
-      case "changed":
-        this.followAgain();
-        if (poll.rewound !== undefined) this.rewound = true;
-        this.consider(poll.desired);
-        if (poll.refused) this.refuse(poll.refused);
-        if (poll.rewound !== undefined) this.trouble = { commit: null, message: poll.rewound, problems: [] };
-    }
-  }
-
-  private followAgain(): void {
-    if (!this.rewound) return;
-    this.rewound = false;
+    if (change) this.putInForce(change.before, change.after);
+    // A branch that is followed again lets those go on that waited.
     this.wakeBacklog();
   }
 
-  /** D4: a commit with a problem changes nothing. */
-  private consider(next: DesiredCommit): void {
-    const { problems, repository } = next.loaded;
-    if (hasErrors(problems)) return this.refuse(next);
-    const before = this.desired;
-    this.trouble = null;
-    this.desired = next;
-    this.waiters.setRepository(repository);
-    this.ports.events({
-      kind: "desired",
-      commit: next.commit,
-      hosts: repository.hosts.size,
-      machines: repository.machines.size,
-    });
+  private putInForce(before: DesiredCommit | null, after: DesiredCommit): void {
+    const { hosts, machines } = after.loaded.repository;
+    this.waiters.setRepository(after.loaded.repository);
+    this.ports.events({ kind: "desired", commit: after.commit, hosts: hosts.size, machines: machines.size });
     const world = this.world();
     assert(world, "a desired commit is in force");
     const names = subjectNames(world);
     this.arrived.follow(names);
     // Whoever waits may wait for something that the new commit has changed or taken away.
-    for (const name of [...changedSubjects(before, next, names), ...this.waiters.all()]) {
-      this.queue.wake(name);
-    }
-    this.looks.follow(
-      [...repository.hosts.values()].filter(({ transport }) => transport !== "agent").map(({ name }) => name),
-    );
-  }
-
-  private refuse({ commit, loaded }: DesiredCommit): void {
-    const problems = loaded.problems.filter(({ severity }) => severity === "error");
-    this.trouble = { commit, message: `commit ${commit.slice(0, 8)} has problems and is not in force`, problems };
-    this.ports.events({ kind: "refused", commit, problems: problems.length });
+    for (const name of [...changedSubjects(before, after, names), ...this.waiters.all()]) this.queue.wake(name);
+    this.looks.follow([...hosts.values()].filter(({ transport }) => transport !== "agent").map(({ name }) => name));
   }
 
   private announce({ subject, record, summaries }: Decision): void {

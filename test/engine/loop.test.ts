@@ -340,8 +340,15 @@ test("D4: a commit with a problem changes nothing: the last good one stays in fo
     [health.ready, health.commit, health.problems.map(({ code }) => code)],
     [true, "c".repeat(40), ["SW203"]],
   );
+  rig.main.say({ kind: "unreachable", message: "no route" });
   await rig.engine.poll();
-  assert.is(rig.fleet.health().problems.length, 1, "an unchanged branch keeps its problem");
+  assert.is(rig.fleet.health().message, "no route");
+  await rig.engine.poll();
+  assert.is(
+    rig.fleet.health().problems.length,
+    1,
+    "an unchanged branch keeps its problem, also after the remote was away",
+  );
   rig.main.push(chainFiles("d"), "good".padEnd(40, "0"));
   await rig.engine.poll();
   await rig.clock.pass(1000);

@@ -1,0 +1,46 @@
+// What is new: in a report against the one before it, and in a record for people.
+import type { EngineEvent } from "../model/ports.ts";
+import type { MachineRecord } from "../model/record.ts";
+import type { CheckResult, HostReport } from "../model/report.ts";
+import { readyOf } from "../plan/conditions.ts";
+import { failuresToLeave } from "../plan/observe.ts";
+
+/** Failures in a row, this one included. */
+export function counted(check: CheckResult, before: CheckResult | undefined): CheckResult {
+  if (check.ok) return check;
+  const sameState = before !== undefined && !before.ok && before.state === check.state;
+  return { ...check, failures: (sameState ? before.failures : 0) + 1 };
+}
+
+/** True when a report changes nothing that a decision reads; the number of failures counts only until it is enough. */
+export function sameNews(before: HostReport, after: HostReport): boolean {
+  return news(before) === news(after);
+}
+
+function news({ reachable, message, incarnation, states, facts, checks }: HostReport): string {
+  const seen = Object.entries(checks).map(([machine, check]) => [
+    machine,
+    check.ok,
+    Math.min(check.failures, failuresToLeave),
+    check.state,
+  ]);
+  return JSON.stringify([reachable, message, incarnation, states, facts, seen]);
+}
+
+/** What a changed record of a machine is to people: a state that was observed, a condition that keeps it from being ready. */
+export function eventsOf(
+  subject: string,
+  machine: string,
+  change: { old: MachineRecord | undefined; entry: MachineRecord; why: string },
+): EngineEvent[] {
+  const { old, entry, why } = change;
+  const events: EngineEvent[] = [];
+  if (old && old.state !== entry.state)
+    events.push({ kind: "observed", subject, machine, from: old.state, to: entry.state, why });
+  const ready = readyOf(entry);
+  const before = old && readyOf(old);
+  if (ready && before?.reason !== ready.reason && ready.reason !== "Progressing" && ready.status !== "True") {
+    events.push({ kind: "condition", subject, machine, reason: ready.reason, message: ready.message });
+  }
+  return events;
+}
