@@ -163,7 +163,12 @@ export class SshTransport implements Transport {
       const known = scriptResult({ ...result, stdout: result.stdout, timedOut }, timeoutMs);
       if (known) return known;
       const line = result.stderr.trim().split("\n").at(-1) ?? "";
-      return { kind: "unreachable", exit: null, output: "", message: `ssh: ${line || "the connection ended early"}` };
+      return {
+        kind: "unreachable",
+        exit: null,
+        output: "",
+        message: line.startsWith("ssh: ") ? line : `ssh: ${line || "the connection ended early"}`,
+      };
     } catch (error) {
       return { kind: "unreachable", exit: null, output: "", message: messageOf(error) };
     }

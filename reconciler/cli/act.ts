@@ -84,7 +84,7 @@ export interface TokenOptions extends GlobalOptions {
 /** stateward token HOST: a bearer token on standard output, and nothing else there. */
 export async function token(options: TokenOptions, name: string | null): Promise<number> {
   if ((name === null) === !options.operator)
-    throw new Failure("invalid", "name a host or group, or give --operator", {
+    throw new Failure("invalid", "give either the name of a host or group, or --operator", {
       reason: "Usage",
       hint: "stateward token HOST",
     });

@@ -5,7 +5,7 @@ import { Failure } from "../model/failure.ts";
 import { nearest } from "../model/problem.ts";
 import type { Machine, Transition } from "../model/types.ts";
 import { readStateFolder } from "../record/origin.ts";
-import { print } from "./output.ts";
+import { print, printJson } from "./output.ts";
 import { createLoader, type GlobalOptions, openWorkspace } from "./workspace.ts";
 
 export interface GraphOptions extends GlobalOptions {
@@ -22,6 +22,10 @@ export async function graph(options: GraphOptions, name: string): Promise<number
       reason: "UnknownMachine",
       hint: near === null ? "see machines/" : `did you mean ${near}?`,
     });
+  }
+  if (options.json) {
+    printJson({ ...machine, states: [...machine.states.values()] });
+    return 0;
   }
   const text = options.format === "svg" ? await renderSvg(machine) : renderMermaid(machine);
   if (options.output === undefined) print(text);

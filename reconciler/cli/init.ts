@@ -41,7 +41,7 @@ states:
   "hosts/web-1.yaml": `${schemaLine(1, "host")}
 host: web-1
 region: east
-transport: local             # a folder of this machine; ssh and agent reach real hosts
+transport: local             # a folder of this machine; ssh reaches real hosts
 targets: { web: published }
 `,
   ".gitignore": "node_modules/\n.stateward/\n.stateward-hosts/\n",
@@ -74,5 +74,6 @@ export async function init(options: InitOptions): Promise<number> {
   if (options.dryRun) return 0;
   if (!(await exists(join(folder, ".git")))) await simpleGit({ baseDir: folder }).init(["--initial-branch=main"]);
   print("next: stateward check, then stateward run");
+  print("then: git clone .stateward/origin.git, edit, commit, push: main is what counts");
   return 0;
 }

@@ -178,7 +178,7 @@ function printStatus({ live, health }: Snapshot, subjects: readonly SubjectView[
   if (!detailed) return;
   for (const { name, incarnation, address, owner, held } of subjects) {
     print(
-      `\n${name}: incarnation ${incarnation ?? "not seen yet"}, address ${address ?? "none"}, owner ${owner ?? "none"}${held === null ? "" : `, held by ${held}`}`,
+      `\n${name}: incarnation ${incarnation ?? "not seen yet"}, address ${address ?? "none"}, owner ${owner ?? "none"}${held === null ? "" : `, ${held}`}`,
     );
   }
 }
@@ -191,7 +191,8 @@ function statusRow(subject: SubjectView, machine: SubjectView["machines"][number
       : ready?.status === "False"
         ? paint("yellow", ready.reason)
         : paint("red", ready?.reason ?? "unknown");
-  const message = (ready?.message ?? "").replaceAll("\n", " ").slice(0, messageMax);
+  const text = (ready?.message ?? "").replaceAll("\n", " ");
+  const message = text.length > messageMax ? `${text.slice(0, messageMax)}... (status ${subject.name})` : text;
   return [
     subject.name,
     subject.region ?? "-",

@@ -7,7 +7,7 @@ import type { AgentReport, Clock, FleetReader, FleetWriter, Health, SubjectView 
 import type { Condition, SubjectRecord } from "../model/record.ts";
 import { emptyRecord } from "../model/record.ts";
 import type { Machine } from "../model/types.ts";
-import { decideSubject } from "../plan/decide.ts";
+import { decideSubject, heldText } from "../plan/decide.ts";
 import { replayAgain } from "../plan/observe.ts";
 import { type AnySubject, currentReport, subjectNames, subjectOf, type World } from "../plan/world.ts";
 import type { Engine } from "./loop.ts";
@@ -63,6 +63,16 @@ export class Fleet implements FleetReader, FleetWriter {
     const sequence =
       record.incarnation === report.incarnation ? Math.max(record.sequence, this.sequences.get(name) ?? -1) : -1;
     admitReport(record, sequence, report);
+    if (subject.transport !== "agent" && record.incarnation !== report.incarnation) {
+      throw new Failure(
+        "invalid",
+        `${name} is not incarnation ${report.incarnation}, as far as was seen over ${subject.transport}`,
+        {
+          reason: "OtherIncarnation",
+          hint: "a host that is looked at is recognised by the identity in its own folder of markers: report that one",
+        },
+      );
+    }
     const strange = Object.entries(report.states).find(
       ([machine, { state }]) => !knows(world, subject, machine, state),
     );
@@ -112,11 +122,7 @@ export class Fleet implements FleetReader, FleetWriter {
     );
     const [first] = blocked.length > 0 ? blocked : plans;
     const entry = first && record.machines[first.machine];
-    if (!first || !entry)
-      throw new Failure("invalid", `${name} carries no such machine`, {
-        reason: "UnknownMachine",
-        hint: "stateward status shows the machines of a host",
-      });
+    if (!first || !entry) throw nothingToFree(world, subject, machine);
     const definition = world.desired.loaded.repository.machines.get(first.machine);
     const transition = definition && findTransition(definition, entry.state, first.path[0] ?? entry.attempt?.to ?? "");
     const steps = new Set([
@@ -136,7 +142,8 @@ export class Fleet implements FleetReader, FleetWriter {
     this.mustBeWritable();
     if (world.inFlight.has(name)) throw busy(name);
     if (subject.kind !== "host") throw unknownSubject(name);
-    await this.engine.put(replayAgain(world, record), `${name}: replay asked for`);
+    const answering = world.reports.get(name)?.incarnation ?? null;
+    await this.engine.put(replayAgain(world, record, answering), `${name}: replay asked for`);
     await this.engine.visit(name);
   }
 
@@ -161,6 +168,21 @@ export class Fleet implements FleetReader, FleetWriter {
         hint: "send it again to the reconciler that takes over",
       });
   }
+}
+
+function nothingToFree(world: World, subject: AnySubject, machine: string | null): Failure {
+  const heard = subject.kind === "host" ? currentReport(world, subject) : null;
+  if (heard !== null && "reason" in heard) {
+    return new Failure("invalid", `${subject.name}: ${heard.reason}: ${heard.message}`, {
+      reason: "NothingStalled",
+      hint: "no word frees a host that cannot be heard; of two machines with one name, stateward replay takes the one that answers",
+    });
+  }
+  const which = machine === null ? "no machine" : `no machine ${machine}`;
+  return new Failure("invalid", `${subject.name} carries ${which}`, {
+    reason: "UnknownMachine",
+    hint: "stateward status shows the machines of a host",
+  });
 }
 
 function busy(name: string): Failure {
@@ -232,7 +254,7 @@ export function viewOf(world: World, subject: AnySubject): SubjectView {
     address: record.address,
     incarnation: record.incarnation,
     reachable: isHost ? (world.reports.get(subject.name)?.reachable ?? null) : null,
-    held: isHost && subject.hold ? `${subject.hold.by}: ${subject.hold.reason}` : null,
+    held: isHost && subject.hold ? heldText(subject.hold) : null,
     machines,
   };
 }

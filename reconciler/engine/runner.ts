@@ -77,8 +77,17 @@ async function runStep(context: RunContext, order: RunOrder, step: Step): Promis
     return true;
   }
   context.stepFailed(step.title, outcome.message);
-  await context.edit((entry) => afterBadEnd(entry, step, outcome, { settings, now: context.now() }));
+  const change = (entry: MachineRecord): MachineRecord =>
+    afterBadEnd(entry, step, outcome, { settings, now: context.now() });
+  await context.edit(change, failedLine(context, order, `${step.title}: ${outcome.message}`));
   return false;
+}
+
+/** The line of the commit message about a try that failed: who reads the history wants to know of those as well. */
+function failedLine(context: RunContext, { subject, machine, transition }: RunOrder, what: string): string {
+  const number = context.entry().attempt?.number ?? 1;
+  const text = `${subject.name}: ${transition.from} -> ${transition.to} failed (${machine.name}, try ${number}): ${what}`;
+  return text.replaceAll(/\s+/g, " ").slice(0, 300);
 }
 
 type BadOutcome = Exclude<Outcome, { kind: "ok" }>;

@@ -6,8 +6,13 @@ const patterns: readonly (readonly [RegExp, string])[] = [
   [/\b(authorization|proxy-authorization)\s*[:=]\s*\S+(\s+\S+)?/gi, "$1: ***"],
   [/\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}/gi, "$1 ***"],
   [/([a-z][a-z0-9+.-]*:\/\/)[^/@\s:]*:[^/@\s]*@/gi, "$1***@"],
+  // `PASSWORD=x`, `"token": "x"`; and after an option, also behind a space: `--password x`. Plain prose stays.
   [
-    /((?:--?)?[\w-]*(?:password|passwd|passphrase|secret|token|api[_-]?key|access[_-]?key|credential)[\w-]*["']?(?:\s*[:=]\s*|\s+))("[^"]*"|'[^']*'|\S+)/gi,
+    /([\w-]*(?:password|passwd|passphrase|secret|token|api[_-]?key|access[_-]?key|credential)[\w-]*["']?\s*[:=]\s*)("[^"]*"|'[^']*'|\S+)/gi,
+    "$1***",
+  ],
+  [
+    /(--?[\w-]*(?:password|passwd|passphrase|secret|token|api[_-]?key|access[_-]?key|credential)[\w-]*\s+)("[^"]*"|'[^']*'|\S+)/gi,
     "$1***",
   ],
   [/-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(-----END [A-Z ]*PRIVATE KEY-----|$)/g, "*** private key ***"],

@@ -169,6 +169,17 @@ class SubjectCheck {
         ),
       ];
     }
+    if (host.transport === "ssh" && /^[^:]+:\d+$/.test(host.address)) {
+      return [
+        report(
+          this.parsed,
+          ["address"],
+          "SW105",
+          "an address for ssh has no port",
+          "put the port into ssh: { port: N }",
+        ),
+      ];
+    }
     const key = `${host.address.toLowerCase()} ${host.transport === "ssh" ? host.ssh.port : ""}`;
     const other = addresses.get(key);
     addresses.set(key, other ?? host.name);

@@ -1,8 +1,9 @@
 // decide: from what is desired, recorded and reported, what to do next. Pure (R1): same world, same decisions, in the same order.
+import { isoTime } from "../model/duration.ts";
 import { withoutLoops } from "../model/graph.ts";
 import type { GuardReads } from "../model/guard.ts";
 import { type Attempt, emptyRecord, type MachineRecord, type SubjectRecord } from "../model/record.ts";
-import type { Machine, Transition } from "../model/types.ts";
+import type { Hold, Machine, Transition } from "../model/types.ts";
 import { conditionsFor, unknownConditions, withConditions } from "./conditions.ts";
 import { type Next, nextOf } from "./next.ts";
 import { leavesMarker, observe } from "./observe.ts";
@@ -174,7 +175,7 @@ class Draft {
     const hold = this.subject.kind === "host" ? this.subject.hold : null;
     if (!hold || next.kind === "rest" || next.kind === "stalled") return next;
     if (hold.untilMs !== null && hold.untilMs <= this.world.now) return next;
-    return { kind: "wait", reason: "Held", message: `held by ${hold.by}: ${hold.reason}`, at: hold.untilMs };
+    return { kind: "wait", reason: "Held", message: heldText(hold), at: hold.untilMs };
   }
 
   /** A transition that has nothing to run and no marker to leave is made in the record alone. */
@@ -237,6 +238,11 @@ class Draft {
       waitsOn: this.waitsOn,
     };
   }
+}
+
+/** Who holds a host, why, and until when. */
+export function heldText({ by, reason, untilMs }: Hold): string {
+  return `held by ${by}: ${reason}${untilMs === null ? "" : ` (until ${isoTime(untilMs)})`}`;
 }
 
 /** A map with one entry replaced, without copying it: a decision for one host must not cost the whole fleet. */

@@ -116,7 +116,7 @@ function automaticNext(world: MachineWorld, reads: GuardReads[]): Go | null {
 function admit(world: MachineWorld, go: Go, path: readonly string[], reads: GuardReads[]): NextResult {
   const { transition } = go;
   const result = (next: Next): NextResult => ({ next, about: transition, path, reads });
-  const refusal = waitForRetry(world, transition) ?? ranBefore(world, transition);
+  const refusal = ranBefore(world, transition) ?? waitForRetry(world, transition);
   if (refusal) return result(refusal);
   const { attempt } = world.entry;
   const goingOn = attempt?.status === "running" && sameWay(attempt, transition);
@@ -134,7 +134,12 @@ function guardHolds(world: MachineWorld, transition: Transition, reads: GuardRea
   if ("error" in compiled) return { ok: false, error: compiled.error };
   reads.push(compiled.guard.reads);
   const result = compiled.guard.evaluate(world.values);
-  return result.ok ? { ok: result.value === true, error: "" } : { ok: false, error: result.error };
+  return result.ok ? { ok: result.value === true, error: "" } : { ok: false, error: plainly(result.error) };
+}
+
+/** A missing key is a fact that is not known, such as the state of a host that is on its way. */
+function plainly(error: string): string {
+  return error.replace(/^No such key: (.*)$/, "$1 is not known now");
 }
 
 function waitForRetry({ entry, settings, now }: MachineWorld, transition: Transition): Next | null {

@@ -68,9 +68,13 @@ function toReplay(world: World, name: string, entry: MachineRecord): MachineReco
   };
 }
 
-/** The same for a host that is not known to be rebuilt: a person asked for it, so that steps marked `repeat: never` may run again. */
-export function replayAgain(world: World, record: SubjectRecord): SubjectRecord {
-  const again = rebuilt(world, record, record.incarnation ?? "");
+/**
+ * The same because a person asked for it, so that steps marked `repeat: never` may run again. Where an earlier life of the host
+ * answers (a disk that was put back, say), the one that answers is the host from now on.
+ */
+export function replayAgain(world: World, record: SubjectRecord, answering: string | null = null): SubjectRecord {
+  const incarnation = answering ?? record.incarnation;
+  const again = rebuilt(world, record, incarnation ?? "");
   const machines = Object.entries(again.machines).map(([name, entry]): [string, MachineRecord] => {
     const once = Object.entries(record.machines[name]?.once ?? {}).map(([key, known]) => [
       key,
@@ -78,12 +82,8 @@ export function replayAgain(world: World, record: SubjectRecord): SubjectRecord 
     ]);
     return [name, { ...entry, once: Object.fromEntries(once) }];
   });
-  return {
-    ...again,
-    incarnation: record.incarnation,
-    sequence: record.sequence,
-    machines: Object.fromEntries(machines),
-  };
+  const former = again.former.filter((life) => life !== incarnation);
+  return { ...again, incarnation, former, sequence: record.sequence, machines: Object.fromEntries(machines) };
 }
 
 function observeMachine(

@@ -147,7 +147,7 @@ export function gitFailure(args: readonly string[], result: GitResult): Failure 
     result.stderr
       .trim()
       .split("\n")
-      .findLast((text) => /^(fatal|error|remote)/.test(text)) ??
+      .find((text) => /^(fatal|error|remote|ssh|Permission denied)/.test(text)) ??
     result.stderr.trim().split("\n").at(-1) ??
     "";
   return new Failure("transient", `git ${args[0] ?? ""} failed (exit ${result.exit}): ${withoutCredentials(line)}`, {

@@ -102,8 +102,9 @@ export class DesiredMirror implements DesiredReader {
     }
     if (main === this.last) return { kind: "unchanged" };
     if (!(await fetchBranch(this.git, this.remote, "main"))) {
-      const message = `main was rewound or rewritten to ${main.slice(0, 8)}: the last accepted commit stays in force`;
-      const kept = this.last === null ? await this.git.resolve(mainRef) : null;
+      const accepted = await this.git.resolve(mainRef);
+      const message = `main was rewound or rewritten to ${main.slice(0, 8)}: nothing is started until ${accepted?.slice(0, 8) ?? "it"} is part of it again (git push origin ${accepted ?? "COMMIT"}:main)`;
+      const kept = this.last === null ? accepted : null;
       const poll = kept === null ? null : await this.read(kept);
       return poll?.kind === "changed" ? { ...poll, rewound: message } : { kind: "rewound", message };
     }

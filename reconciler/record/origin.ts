@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { mkdir, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { Failure } from "../model/failure.ts";
 import type { RunProcess } from "../model/ports.ts";
 import { isStatePath } from "../model/repository.ts";
 import type { SourceFile } from "../model/types.ts";
@@ -33,7 +34,14 @@ export async function readStateFolder(folder: string): Promise<SourceFile[]> {
 
 async function listFiles(folder: string, path: string): Promise<string[]> {
   if (path === "stateward.yaml") {
-    const exists = (await readdir(folder)).includes(path);
+    const names = await readdir(folder).catch((cause: unknown) => {
+      throw new Failure("invalid", `cannot read the folder ${folder}`, {
+        reason: "NoFolder",
+        hint: "name the state repository's folder with --folder",
+        cause,
+      });
+    });
+    const exists = names.includes(path);
     return exists ? [path] : [];
   }
   const entries = await readdir(join(folder, path), { withFileTypes: true, recursive: true }).catch(() => []);

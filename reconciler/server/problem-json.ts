@@ -25,6 +25,14 @@ const statusOfReason: Readonly<Record<string, number>> = {
   SubjectNeeded: 400,
 };
 
+/** Stable words for what the framework refuses by itself. */
+const words: Readonly<Record<number, string>> = {
+  400: "InvalidBody",
+  413: "BodyTooLarge",
+  414: "AddressTooLong",
+  415: "UnsupportedType",
+};
+
 function statusOf(failure: Failure): number {
   const known = statusOfReason[failure.reason];
   if (known !== undefined) return known;
@@ -53,7 +61,8 @@ export function problemOf(error: unknown): ProblemDetails {
       message ?? "the request does not fit its schema",
       "GET /openapi.json has the schema",
     );
-  if (statusCode < 500) return details(code, statusCode, message ?? "the request cannot be read", null);
+  if (statusCode < 500)
+    return details(words[statusCode] ?? code, statusCode, message ?? "the request cannot be read", null);
   return details("Internal", 500, "the request could not be handled", "see the log of the reconciler");
 }
 

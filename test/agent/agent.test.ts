@@ -113,7 +113,10 @@ check("what is wrong is said: no address, no token, nobody there, a refused repo
       () => "fine",
       (error: unknown) => (error as { stderr: string }).stderr,
     );
-  assert.match(await without({ STATEWARD_URL: "" }, "report"), /STATEWARD_URL is not set/);
+  assert.is(
+    await without({ STATEWARD_URL: "" }, "report"),
+    "stateward-agent: STATEWARD_URL is not set; see stateward-agent help\n",
+  );
   assert.match(await without({ STATEWARD_TOKEN_FILE: "/nonexistent" }, "report"), /cannot read the token/);
   assert.match(await without({ STATEWARD_URL: "http://127.0.0.1:1" }, "report"), /does not answer/);
   assert.match(await without({ STATEWARD_HOST: "b" }, "report"), /refused \(403\)/);

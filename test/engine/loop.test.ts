@@ -486,6 +486,22 @@ test("a host that waits is woken by a commit that takes away what it waited for"
   assert.is(stateOf(rig, "b", "lamp"), "on");
 });
 
+test("an earlier life that answers is left alone, until a person takes it for the host", async () => {
+  const rig = await start(chainFiles("b"));
+  rig.hosts.rebuild("a");
+  await rig.clock.pass(20_000);
+  rig.hosts.putBack("a");
+  await rig.clock.pass(60_000);
+  assert.is(reasonOf(rig, "a"), "OldIncarnation");
+  assert.is(rig.hosts.log.length, 2);
+  await rig.fleet.replay("a");
+  await rig.clock.pass(60_000);
+  assert.equal(
+    [stateOf(rig, "a"), rig.engine.recordOf("a")?.incarnation, rig.engine.recordOf("a")?.former],
+    ["b", "a-life-0001", ["a-life-0002"]],
+  );
+});
+
 test("1,000 hosts arrive, and at rest none of them is looked at for nothing", async () => {
   const files: Record<string, unknown> = { "machines/chain.yaml": chain };
   for (let index = 0; index < 1000; index++) files[`hosts/h${index}.yaml`] = localHost(`h${index}`, { chain: "b" });

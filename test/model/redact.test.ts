@@ -24,7 +24,8 @@ for (const text of [
 }
 
 test("what is no credential stays", () => {
-  const text = "fatal: repository 'http://127.0.0.1:8641/site.git' not found, exit 128; 3 of 5 hosts";
+  const text =
+    "fatal: repository 'http://127.0.0.1:8641/site.git' not found, exit 128; the password is wrong, a valid bearer token is needed; 3 of 5 hosts";
   assert.is(redact(text), text);
 });
 

@@ -29,6 +29,12 @@ export class FakeHosts implements HostLooker, HostActor {
     for (const key of this.claims.keys()) if (key.startsWith(`${name} `)) this.claims.delete(key);
   }
 
+  /** The host's first disk is put back. */
+  putBack(name: string): void {
+    this.lives.set(name, 1);
+    this.markers.delete(name);
+  }
+
   incarnation(name: string): string {
     return `${name}-life-${String(this.lives.get(name) ?? 1).padStart(4, "0")}`;
   }
