@@ -44,7 +44,11 @@ export class Hosts implements HostLooker, HostActor {
     this.options = options;
   }
 
-  async look(host: Host, checkOf: (machine: string, claim: StateClaim) => Check | null): Promise<HostReport> {
+  async look(
+    host: Host,
+    checkOf: (machine: string, claim: StateClaim) => Check | null,
+    recorded: Readonly<Record<string, StateClaim>> = {},
+  ): Promise<HostReport> {
     const result = await this.script(host, { body: lookBody, timeoutMs: lookTimeoutMs, incarnation: null });
     const at = this.options.now();
     const nothing = { host: host.name, at, incarnation: null, sequence: null, states: {}, checks: {}, facts: {} };
@@ -56,7 +60,7 @@ export class Hosts implements HostLooker, HostActor {
       };
     const { incarnation, states } = parseLook(result.output);
     if (incarnation === null) return { ...nothing, reachable: false, message: "the host did not say who it is" };
-    const checks = await this.check(host, states, checkOf);
+    const checks = await this.check(host, { ...recorded, ...states }, checkOf);
     return {
       host: host.name,
       at,

@@ -3,13 +3,16 @@ import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pino } from "pino";
 import { runProcess } from "../adapters/process.ts";
+import { messageOf } from "../model/failure.ts";
 import type { EngineEvent } from "../model/ports.ts";
 import { formatProblem } from "../model/problem.ts";
+import { Git } from "../record/git.ts";
+import { removeStaleLocks } from "../record/mirror.ts";
 import { syncOrigin } from "../record/origin.ts";
 import { takeLock } from "./lock.ts";
 import { bar, eventLine, paint, print } from "./output.ts";
 import { type Reconciler, startReconciler, version } from "./wire.ts";
-import { type GlobalOptions, openWorkspace, type Workspace } from "./workspace.ts";
+import { exists, type GlobalOptions, openWorkspace, type Workspace } from "./workspace.ts";
 
 export interface RunOptions extends GlobalOptions {
   readonly once?: boolean;
@@ -41,6 +44,7 @@ export async function run(options: RunOptions): Promise<number> {
 }
 
 async function prepareOrigin(workspace: Workspace): Promise<void> {
+  if (await exists(workspace.remote)) await removeStaleLocks(new Git(workspace.remote, runProcess));
   const state = await syncOrigin(workspace.remote, workspace.folder, runProcess);
   if (state.kind === "committed") print(`the folder's changed files are commit ${state.commit.slice(0, 8)} of main`);
   if (state.kind === "diverged") {
@@ -114,7 +118,8 @@ async function untilEnd(reconciler: Reconciler, options: RunOptions, report: Rep
   try {
     await reconciler.stop();
   } catch (error) {
-    if (reconciler.engine.state().fatal === null) throw error;
+    // Nothing is lost: the journal has it, and the next start pushes it.
+    report.notice(`the record could not be pushed: ${messageOf(error)}; it is in the journal`);
   }
   return status;
 }
@@ -132,10 +137,11 @@ function watch(
       const { ready, total, quiet: isQuiet } = reconciler.engine.progress();
       const { fatal, trouble } = reconciler.engine.state();
       quiet = isQuiet ? quiet + 1 : 0;
-      const first = trouble !== null && reconciler.engine.world() === null;
+      const started = reconciler.engine.world() !== null;
+      const first = trouble !== null && !started;
       if (fatal !== null) finish(1);
       else if (!options.once) return;
-      else if (total > 0 && ready === total && trouble === null) finish(0);
+      else if (started && ready === total && trouble === null) finish(0);
       else if (first || quiet >= quietLooks || performance.now() > deadline) {
         explain(reconciler);
         finish(1);

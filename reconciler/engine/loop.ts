@@ -17,14 +17,14 @@ import type {
 import { emptyRecord, type MachineRecord, type SubjectRecord } from "../model/record.ts";
 import type { HostReport, StateClaim } from "../model/report.ts";
 import { renderAction } from "../model/template.ts";
-import type { Check } from "../model/types.ts";
+import type { Check, Host, Step } from "../model/types.ts";
 import { readyOf } from "../plan/conditions.ts";
 import { type Act, type Decision, decide } from "../plan/decide.ts";
-import { type AnySubject, guardValues, subjectNames, subjectOf, type World } from "../plan/world.ts";
+import { type AnySubject, currentReport, guardValues, subjectNames, subjectOf, type World } from "../plan/world.ts";
 import { changedSubjects } from "./changed.ts";
 import { FollowedMain, type Trouble } from "./followed-main.ts";
 import { Looks } from "./looks.ts";
-import { counted, eventsOf, sameNews } from "./news.ts";
+import { eventsOf, merged, sameNews } from "./news.ts";
 import { Progress } from "./progress.ts";
 import { WakeQueue } from "./queue.ts";
 import { afterInquiry, claimOf, leavesClaim, type RunContext, runTransition } from "./runner.ts";
@@ -95,6 +95,7 @@ export class Engine {
     this.looks.close();
     this.queue.close();
     await this.polling;
+    await Promise.allSettled(this.appends.values());
     await Promise.allSettled(this.runs);
     if (this.fatal === null) await this.ports.record.flush();
   }
@@ -117,8 +118,10 @@ export class Engine {
   progress(): { readonly ready: number; readonly total: number; readonly quiet: boolean } {
     const world = this.world();
     if (!world) return { ready: 0, total: 0, quiet: false };
-    const hosts = [...world.desired.loaded.repository.hosts.values()];
-    const heard = hosts.every(({ name, transport }) => transport === "agent" || this.reports.has(name));
+    const heard = [...world.desired.loaded.repository.hosts.values()].every((host) => {
+      const report = currentReport(world, host);
+      return "report" in report || report.reason !== "NoReport";
+    });
     const quiet = heard && this.inFlight.size === 0 && this.backlog.size === 0 && this.queue.isQuiet(60_000);
     return { ...this.arrived.numbers(), quiet };
   }
@@ -166,10 +169,7 @@ export class Engine {
   /** Takes a new report in, and looks again at the host and at those who wait for it. */
   hear(report: HostReport): void {
     const before = this.reports.get(report.host);
-    const checks = Object.fromEntries(
-      Object.entries(report.checks).map(([machine, check]) => [machine, counted(check, before?.checks[machine])]),
-    );
-    const after = { ...report, checks };
+    const after = merged(report, before);
     this.reports.set(report.host, after);
     if (before && sameNews(before, after)) return;
     this.queue.wake(report.host);
@@ -193,7 +193,9 @@ export class Engine {
       await this.put(decision.record, decision.summaries.join("\n") || null);
     }
     this.count(name);
-    if (decision?.act) this.track(this.perform(name, decision.act));
+    if (!decision?.act) return;
+    if (this.stopping) this.inFlight.delete(name);
+    else this.track(this.perform(name, decision.act));
   }
 
   private track(run: Promise<void>): void {
@@ -284,15 +286,10 @@ export class Engine {
     const subject = world && subjectOf(world, name);
     const entry = this.entry(name, act.machine);
     const machine = world?.desired.loaded.repository.machines.get(act.machine);
-    if (!world || !machine || subject?.kind !== "host" || entry.attempt === null) return;
-    const transition = findTransition(machine, entry.attempt.from, entry.attempt.to);
+    if (!world || !machine || subject?.kind !== "host") return;
+    const transition = entry.attempt && findTransition(machine, entry.attempt.from, entry.attempt.to);
     const step = transition?.steps.find(({ key }) => key === act.step);
-    const claim = step && claimOf(machine.name, step, entry);
-    const incarnation = this.records.get(name)?.incarnation ?? null;
-    const inquiry: Inquiry =
-      claim != null && step !== undefined && leavesClaim(step)
-        ? await this.ports.actor.inquire({ host: subject, incarnation, claim })
-        : { kind: "unknown", message: "its outcome is kept nowhere" };
+    const inquiry = await this.inquire(subject, claimOf(machine.name, act.step, entry), step);
     const { clock } = this.ports;
     if (inquiry.kind === "running") {
       await new Promise<void>((resolve) => clock.after(inquireAgainMs, resolve));
@@ -305,11 +302,26 @@ export class Engine {
     await this.edit(name, act.machine, change, null);
   }
 
+  private async inquire(host: Host, claim: string, step: Step | undefined): Promise<Inquiry> {
+    const nowhere: Inquiry = { kind: "unknown", message: "its outcome is kept nowhere" };
+    if (step && !leavesClaim(step)) return nowhere;
+    const incarnation = this.records.get(host.name)?.incarnation ?? null;
+    const answer = await this.ports.actor.inquire({ host, incarnation, claim });
+    // A step that a commit has removed may have been of a sort that leaves no claim: then none says nothing.
+    return answer.kind === "absent" && !step ? nowhere : answer;
+  }
+
   private async look(name: string): Promise<HostReport | null> {
     const world = this.world();
     const host = world?.desired.loaded.repository.hosts.get(name);
     if (!world || !host || this.stopping) return null;
-    return this.ports.looker.look(host, (machine, claim) => this.checkOf(name, machine, claim));
+    const entries = Object.entries(this.records.get(name)?.machines ?? {});
+    const recorded = entries.map(([machine, { state, revision }]): [string, StateClaim] => [
+      machine,
+      { state, revision },
+    ]);
+    const checkOf = (machine: string, claim: StateClaim): Check | null => this.checkOf(name, machine, claim);
+    return this.ports.looker.look(host, checkOf, Object.fromEntries(recorded));
   }
 
   private checkOf(name: string, machine: string, claim: StateClaim): Check | null {
@@ -366,7 +378,12 @@ export class Engine {
     const record = this.records.get(name);
     // What the record says of a host that was not heard yet is hope.
     const heard = subject.kind === "group" || this.reports.has(name);
-    const isReady = (machine: string): boolean => readyOf(record?.machines[machine])?.status === "True";
+    const checks = this.reports.get(name)?.checks ?? {};
+    const isReady = (machine: string): boolean => {
+      const entry = record?.machines[machine];
+      const failing = checks[machine]?.ok === false && checks[machine].state === entry?.state;
+      return readyOf(entry)?.status === "True" && !failing;
+    };
     if (this.arrived.note(name, heard && [...subject.machines.keys()].every(isReady))) {
       this.ports.events({ kind: "settled", ...this.arrived.numbers() });
     }

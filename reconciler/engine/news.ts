@@ -5,8 +5,23 @@ import type { CheckResult, HostReport } from "../model/report.ts";
 import { readyOf } from "../plan/conditions.ts";
 import { failuresToLeave } from "../plan/observe.ts";
 
+/**
+ * A report with what the one before it of the same life knows better: a look runs checks and hears no facts, an agent's report has
+ * facts and runs no checks. Failures of a check are counted in a row.
+ */
+export function merged(report: HostReport, before: HostReport | undefined): HostReport {
+  const sameLife = before !== undefined && before.incarnation === report.incarnation ? before : null;
+  if (report.sequence !== null) return { ...report, checks: sameLife?.checks ?? {} };
+  const checks = Object.entries(report.checks).map(([machine, check]) => [
+    machine,
+    counted(check, before?.checks[machine]),
+  ]);
+  const facts = sameLife?.facts ?? report.facts;
+  return { ...report, facts, sequence: sameLife?.sequence ?? null, checks: Object.fromEntries(checks) };
+}
+
 /** Failures in a row, this one included. */
-export function counted(check: CheckResult, before: CheckResult | undefined): CheckResult {
+function counted(check: CheckResult, before: CheckResult | undefined): CheckResult {
   if (check.ok) return check;
   const sameState = before !== undefined && !before.ok && before.state === check.state;
   return { ...check, failures: (sameState ? before.failures : 0) + 1 };

@@ -92,7 +92,7 @@ export function applyVerdict(entry: MachineRecord, { word, steps, at }: Verdict)
     ];
   });
   const { attempt } = entry;
-  const freed = { ...entry, once: Object.fromEntries(once) };
+  const freed = { ...entry, once: Object.fromEntries(once), unsteady: null };
   if (attempt === null) return freed;
   // A skipped step counts as done, and the attempt goes on behind it; a retry begins again, with all its tries before it.
   if (word === "skip" && attempt.step !== null) {

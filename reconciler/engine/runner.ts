@@ -6,9 +6,8 @@ import type { HostActor, Inquiry, Outcome, RecordWriter } from "../model/ports.t
 import type { Attempt, MachineRecord } from "../model/record.ts";
 import { renderAction } from "../model/template.ts";
 import type { Host, Machine, Repository, Step, Transition } from "../model/types.ts";
-import { leavesMarker } from "../plan/observe.ts";
 import { attemptSetBack, entered, setOnce, stepDone, stepFailed, stepStarted } from "../plan/transition.ts";
-import type { AnySubject } from "../plan/world.ts";
+import { type AnySubject, leavesMarker } from "../plan/world.ts";
 
 /** What a run needs of the engine. Every edit is on the disk when its promise resolves. */
 export interface RunContext {
@@ -70,7 +69,7 @@ async function runStep(context: RunContext, order: RunOrder, step: Step): Promis
     step,
     action: rendered.value,
     incarnation: context.incarnation,
-    claim: claimOf(order.machine.name, step, context.entry()),
+    claim: step.repeat === "never" ? claimOf(order.machine.name, step.key, context.entry()) : null,
   });
   if (outcome.kind === "ok") {
     await context.edit((entry) => stepDone(entry, step.key, context.now()));
@@ -106,11 +105,14 @@ function afterBadEnd(
   return stepFailed(entry, `${step.title}: ${outcome.message}${output}`, context.settings.attempts, context.now);
 }
 
+/** A step that could not even be started: that counts as a failed try, and says nothing of a step marked never. */
 async function fail(context: RunContext, step: Step, message: string): Promise<boolean> {
   context.stepFailed(step.title, message);
-  await context.edit((entry) =>
-    stepFailed(entry, `${step.title}: ${message}`, context.settings.attempts, context.now()),
-  );
+  await context.edit((entry) => {
+    const named = { ...entry, attempt: entry.attempt && { ...entry.attempt, step: step.key } };
+    const failed = stepFailed(named, `${step.title}: ${message}`, context.settings.attempts, context.now());
+    return { ...failed, once: entry.once };
+  });
   return false;
 }
 
@@ -132,12 +134,11 @@ function notStarted(entry: MachineRecord, [key, message]: [string, string], cont
   return { ...back, once: setOnce(back, key, "free", context.now()) };
 }
 
-/** Name of the claim that a step leaves on its host. A `retry` raises the round, and with it the name. */
-export function claimOf(machine: string, step: Step, entry: MachineRecord): string | null {
-  if (step.repeat !== "never") return null;
+/** Name of the claim that a step marked never leaves on its host. A `retry` raises the round, and with it the name. */
+export function claimOf(machine: string, key: string, entry: MachineRecord): string {
   // The digest keeps apart keys that differ only in characters that a file's name cannot have.
-  const key = `${step.key.replaceAll(/[^A-Za-z0-9._-]/g, "_")}-${digest(step.key)}`;
-  return `${machine}.${key}.${entry.once[step.key]?.round ?? 0}`;
+  const name = `${key.replaceAll(/[^A-Za-z0-9._-]/g, "_")}-${digest(key)}`;
+  return `${machine}.${name}.${entry.once[key]?.round ?? 0}`;
 }
 
 /** True for steps that run on the host, which keeps their claims; of others nobody can be asked how they ended. */

@@ -113,8 +113,15 @@ export interface InquireOrder {
 
 /** Looks at hosts that do not report by themselves. */
 export interface HostLooker {
-  /** `checkOf` gives the check, templates filled in, of the state that a marker claims. Never throws: unreachable is a report. */
-  look(host: Host, checkOf: (machine: string, claim: StateClaim) => Check | null): Promise<HostReport>;
+  /**
+   * `checkOf` gives the check, templates filled in, of the state that a marker claims; where a marker is missing, of the state that is
+   * recorded. Never throws: unreachable is a report.
+   */
+  look(
+    host: Host,
+    checkOf: (machine: string, claim: StateClaim) => Check | null,
+    recorded?: Readonly<Record<string, StateClaim>>,
+  ): Promise<HostReport>;
 }
 
 /** Acts on hosts. Nothing here throws for what a host does: that is an outcome. */

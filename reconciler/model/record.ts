@@ -54,6 +54,13 @@ export interface Once {
   readonly round: number;
 }
 
+export interface Unsteady {
+  readonly state: string;
+  readonly count: number;
+  readonly at: string;
+  readonly error: string;
+}
+
 export interface MachineRecord {
   readonly state: string;
   readonly since: string;
@@ -67,8 +74,8 @@ export interface MachineRecord {
   readonly replay: readonly string[];
   readonly attempt: Attempt | null;
   readonly once: Readonly<Record<string, Once>>;
-  /** How often in a row the state did not hold for long after it was entered. */
-  readonly strikes: number;
+  /** A state that its check has ended, and how often in a row soon after it was entered. */
+  readonly unsteady: Unsteady | null;
   /** The last state that the host claimed without a revision, so that a repeated claim is not taken for news. */
   readonly claim: string | null;
   /** Updates received since the state was entered. */
@@ -110,7 +117,7 @@ export function freshMachine(state: string, at: string, desired: string): Machin
     replay: [],
     attempt: null,
     once: {},
-    strikes: 0,
+    unsteady: null,
     claim: null,
     updates: 0,
     updateKeys: [],

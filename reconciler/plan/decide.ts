@@ -4,15 +4,16 @@ import { withoutLoops } from "../model/graph.ts";
 import type { GuardReads } from "../model/guard.ts";
 import { type Attempt, emptyRecord, type MachineRecord, type SubjectRecord } from "../model/record.ts";
 import type { Hold, Machine, Transition } from "../model/types.ts";
-import { conditionsFor, unknownConditions, withConditions } from "./conditions.ts";
-import { type Next, nextOf } from "./next.ts";
-import { leavesMarker, observe } from "./observe.ts";
+import { conditionsFor, readyOf, unknownConditions, withConditions } from "./conditions.ts";
+import { type Next, type NextResult, nextOf } from "./next.ts";
+import { observe } from "./observe.ts";
 import { beginAttempt, entered, sameWay } from "./transition.ts";
 import {
   type AnySubject,
   agentSilentMs,
   currentReport,
   guardValues,
+  leavesMarker,
   subjectNames,
   subjectOf,
   type World,
@@ -130,8 +131,9 @@ class Draft {
     if (!machine || !entry) return;
     // Each round enters one state without steps; a machine of n states cannot need more than that before it rests.
     for (let round = 0; round <= machine.states.size; round++) {
-      const { next, about } = this.next(machine, entry);
-      entry = this.endOtherAttempt(entry, about);
+      const result = this.next(machine, entry);
+      const { next } = result;
+      entry = this.endOtherAttempt(entry, result);
       if (next.kind !== "go" || !this.isInstant(next.transition)) {
         this.settle(name, entry, next);
         return;
@@ -144,12 +146,12 @@ class Draft {
   }
 
   /** An attempt at a transition that is not wanted any more is over; what it left on the host, the state's check tells. */
-  private endOtherAttempt(entry: MachineRecord, about: Transition | null): MachineRecord {
-    if (entry.attempt === null || this.world.inFlight.has(this.subject.name)) return entry;
+  private endOtherAttempt(entry: MachineRecord, { about, open }: Pick<NextResult, "about" | "open">): MachineRecord {
+    if (entry.attempt === null || open || this.world.inFlight.has(this.subject.name)) return entry;
     return about !== null && sameWay(entry.attempt, about) ? entry : { ...entry, attempt: null };
   }
 
-  private next(machine: Machine, entry: MachineRecord): { next: Next; about: Transition | null } {
+  private next(machine: Machine, entry: MachineRecord): Pick<NextResult, "next" | "about" | "open"> {
     const { world, subject } = this;
     const target = subject.machines.get(machine.name) ?? null;
     const { guards, repository } = world.desired.loaded;
@@ -167,7 +169,7 @@ class Draft {
     if (next.kind === "wait" && next.at !== null) this.wake(next.at);
     // An automatic transition is not a wait, yet time alone can make it due.
     if (result.reads.some((reads) => reads.now)) this.wake(world.now + 1000);
-    return { next, about: result.about };
+    return { next, about: result.about, open: result.open };
   }
 
   /** S4: nothing runs on a host that is held. */
@@ -196,10 +198,10 @@ class Draft {
   private settle(name: string, entry: MachineRecord, next: Next): void {
     const busy = this.act !== null || this.world.inFlight.has(this.subject.name);
     const wants = next.kind === "go" || next.kind === "inquire";
-    if (busy && wants) return this.put(name, entry);
+    if (busy && wants) return this.queue(name, entry, "another transition of the host runs");
     if (wants && !this.world.mayStart) {
       this.deferred = true;
-      return this.put(name, entry);
+      return this.queue(name, entry, "it starts when others have ended");
     }
     let settled = withConditions(entry, conditionsFor(next), this.world.now);
     if (next.kind === "inquire") this.act = { kind: "inquire", machine: name, step: next.step };
@@ -208,6 +210,14 @@ class Draft {
       this.act = { kind: "start", machine: name, transition: next.transition, reason: next.reason };
     }
     this.put(name, settled);
+  }
+
+  /** A machine that would move and may not yet is not ready. One that is not ready for another reason already keeps that. */
+  private queue(name: string, entry: MachineRecord, message: string): void {
+    const ready = readyOf(entry);
+    const says = ready !== null && ready.status !== "True";
+    const wanted = conditionsFor({ kind: "wait", reason: "Queued", message, at: null });
+    this.put(name, says ? entry : withConditions(entry, wanted, this.world.now));
   }
 
   private put(name: string, entry: MachineRecord): void {

@@ -4,7 +4,7 @@ import type { GuardCompiler, GuardReads, GuardValues } from "../model/guard.ts";
 import { explainNoPath } from "../model/machine.ts";
 import type { Attempt, MachineRecord } from "../model/record.ts";
 import type { Machine, Settings, Step, Transition } from "../model/types.ts";
-import { definitionOf, sameWay } from "./transition.ts";
+import { backoffMs, definitionOf, sameWay } from "./transition.ts";
 
 export type Next =
   | { readonly kind: "rest"; readonly reason: "InSync" | "NoTarget" }
@@ -29,6 +29,8 @@ export interface NextResult {
   readonly next: Next;
   /** The transition that `next` is about, or null. An attempt at another one is over. */
   readonly about: Transition | null;
+  /** True while how a step ended is being found out: its attempt stays, whatever else is wanted. */
+  readonly open: boolean;
   /** States on the way, the next one first, the target last; empty at rest. */
   readonly path: readonly string[];
   /** Everything that was read to come to a wait. */
@@ -40,8 +42,14 @@ export function nextOf(world: MachineWorld): NextResult {
   const reads: GuardReads[] = [];
   const { machine, entry, target } = world;
   const open = openAttempt(world);
-  if (open) return { ...open, path: [], reads };
-  const still = (next: Next, path: readonly string[] = []): NextResult => ({ next, about: null, path, reads });
+  if (open) return { ...open, open: true, path: [], reads };
+  const still = (next: Next, path: readonly string[] = []): NextResult => ({
+    next,
+    about: null,
+    open: false,
+    path,
+    reads,
+  });
   if (!machine.states.has(entry.state)) {
     const message = `the recorded state ${entry.state} is not a state of ${machine.name} any more`;
     const remedy = "bring the state back, or start over with: stateward replay";
@@ -115,8 +123,8 @@ function automaticNext(world: MachineWorld, reads: GuardReads[]): Go | null {
 /** Lets a transition begin only if its guard holds, its attempts are not used up, and nothing in it would run a second time. */
 function admit(world: MachineWorld, go: Go, path: readonly string[], reads: GuardReads[]): NextResult {
   const { transition } = go;
-  const result = (next: Next): NextResult => ({ next, about: transition, path, reads });
-  const refusal = ranBefore(world, transition) ?? waitForRetry(world, transition);
+  const result = (next: Next): NextResult => ({ next, about: transition, open: false, path, reads });
+  const refusal = ranBefore(world, transition) ?? waitForRetry(world, transition) ?? doesNotHold(world, path);
   if (refusal) return result(refusal);
   const { attempt } = world.entry;
   const goingOn = attempt?.status === "running" && sameWay(attempt, transition);
@@ -162,6 +170,19 @@ function waitForRetry({ entry, settings, now }: MachineWorld, transition: Transi
         : `${transition.to} failed (try ${attempt.number} of ${settings.attempts.limit}): ${error}`,
     at,
   };
+}
+
+/** A state that its check ended soon after it was entered, more than once in a row, is entered again later, and not for ever. */
+function doesNotHold({ entry, settings, now }: MachineWorld, path: readonly string[]): Next | null {
+  const { unsteady } = entry;
+  if (unsteady === null || unsteady.count < 2 || !path.includes(unsteady.state)) return null;
+  const { state, count, error } = unsteady;
+  if (count >= settings.attempts.limit) {
+    const message = `${state} did not hold ${count} times in a row: ${error}; mend the cause, then stateward retry`;
+    return { kind: "stalled", reason: "DoesNotHold", message };
+  }
+  const at = Date.parse(unsteady.at) + backoffMs(count - 1, settings.attempts, `${state}${unsteady.at}`);
+  return at <= now ? null : { kind: "wait", reason: "Backoff", message: `${state} did not hold: ${error}`, at };
 }
 
 /** S2: a step that must not repeat and ran before, in an earlier transition or without success, needs a person's word. */

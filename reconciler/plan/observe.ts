@@ -1,10 +1,10 @@
 // What a report changes in the record: a rebuilt host (R4), a contradicted record (R3), a state whose check fails.
 import { isoTime } from "../model/duration.ts";
-import { findTransition, withoutLoops } from "../model/graph.ts";
+import { withoutLoops } from "../model/graph.ts";
 import { formerMax, freshMachine, type MachineRecord, type SubjectRecord } from "../model/record.ts";
 import type { HostReport, StateClaim } from "../model/report.ts";
-import type { Host, Machine } from "../model/types.ts";
-import { beginAttempt, entered, stepFailed } from "./transition.ts";
+import type { Machine } from "../model/types.ts";
+import { entered } from "./transition.ts";
 import type { AnySubject, World } from "./world.ts";
 
 /** One bad check may be chance; two in a row are taken as the end of the state. */
@@ -100,12 +100,15 @@ function observeMachine(
   }
   const check = report.checks[machine.name];
   const late = claim?.revision != null && claim.revision < entry.revision;
-  // While a transition out of the state is being tried, a service that has stopped already is what it wants.
-  const leaving = entry.attempt?.from === entry.state;
-  if (!check || check.ok || check.failures < failuresToLeave || check.state !== entry.state || late || leaving) {
-    return { entry, why: "" };
-  }
+  const over = check !== undefined && !check.ok && check.failures >= failuresToLeave && check.state === entry.state;
+  if (!over || late || isBeingTakenDown(machine, entry)) return { entry, why: "" };
   return { entry: leaveState(world, machine, entry, check.message), why: `check failed: ${check.message}` };
+}
+
+/** While a host is taken from up to not up, and that is tried again, a service that has stopped already is what is wanted. */
+function isBeingTakenDown(machine: Machine, { attempt, state }: MachineRecord): boolean {
+  if (attempt?.from !== state) return false;
+  return machine.states.get(state)?.available === true && machine.states.get(attempt.to)?.available === false;
 }
 
 /** Keeps what tells a new claim from a repeated one; a marker newer than the record, for the same state, is taken over. */
@@ -132,25 +135,19 @@ export const steadyMs = 600_000;
 
 /**
  * A state that does not hold any more: the machine is back in the one before it that still exists, from where it can be entered
- * again. The first time at once; a state that fails again soon counts as a failed attempt to enter it, with backoff and a limit.
+ * again: at once the first time, with backoff and a limit when it fails again soon (`next.ts`).
  */
-function leaveState(world: World, machine: Machine, entry: MachineRecord, message: string): MachineRecord {
+function leaveState(world: World, machine: Machine, entry: MachineRecord, error: string): MachineRecord {
   const earlier = entry.applied.slice(0, -1).findLastIndex((item) => machine.states.has(item.state));
   const applied = entry.applied.slice(0, earlier + 1);
   const state = applied.at(-1)?.state ?? machine.initial;
   if (state === entry.state) return entry;
-  const { now, desired } = world;
-  const settings = desired.loaded.repository.settings.attempts;
-  const strikes = now - Date.parse(entry.since) < steadyMs ? entry.strikes + 1 : 1;
-  const again = findTransition(machine, state, entry.state);
-  const left = { ...entered(entry, state, machine.initial, { now, commit: desired.commit }), applied, strikes };
-  if (again === null || strikes === 1) return left;
-  const began = beginAttempt(left, again, "target", now);
-  const counted = began.attempt && { ...began, attempt: { ...began.attempt, number: strikes - 1 } };
-  return stepFailed(counted ?? began, `${entry.state} did not hold: ${message}`, settings, now);
-}
-
-/** True when a host's own steps leave a marker on it: then a transition without steps has to leave one too. */
-export function leavesMarker(subject: AnySubject): subject is Host {
-  return subject.kind === "host" && subject.transport !== "agent";
+  const again = entry.unsteady?.state === entry.state && world.now - Date.parse(entry.since) < steadyMs;
+  const count = again ? (entry.unsteady?.count ?? 0) + 1 : 1;
+  const left = entered(entry, state, machine.initial, { now: world.now, commit: world.desired.commit });
+  return {
+    ...left,
+    applied,
+    unsteady: { state: entry.state, count, at: isoTime(world.now), error: error.slice(0, 500) },
+  };
 }

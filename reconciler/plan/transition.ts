@@ -123,6 +123,8 @@ export function entered(
     applied,
     replay,
     attempt: null,
+    // A state that is left by a transition of its own did hold.
+    unsteady: entry.unsteady?.state === entry.state ? null : entry.unsteady,
     updates: 0,
     updateKeys: entry.updateKeys,
   };

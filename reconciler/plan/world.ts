@@ -126,3 +126,8 @@ function nobody(name: string): Host {
     hold: null,
   };
 }
+
+/** True when a host's own steps leave a marker on it: then a transition without steps has to leave one too. */
+export function leavesMarker(subject: AnySubject): subject is Host {
+  return subject.kind === "host" && subject.transport !== "agent";
+}

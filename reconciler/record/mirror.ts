@@ -85,9 +85,6 @@ export class DesiredMirror implements DesiredReader {
     try {
       return await this.look();
     } catch (error) {
-      // With nothing in force yet, the mirror's own last commit is better than none: the remote may be what the outage took.
-      const kept = this.last === null ? await this.git.resolve(mainRef) : null;
-      if (kept !== null) return this.read(kept);
       return { kind: "unreachable", message: withoutCredentials(messageOf(error)) };
     }
   }

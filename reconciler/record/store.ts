@@ -1,5 +1,5 @@
 // The record: journal first, then one commit for what changed in a window, pushed as compare-and-swap (D1, D2, D3).
-import { Failure, messageOf } from "../model/failure.ts";
+import { assert, Failure, messageOf } from "../model/failure.ts";
 import type { LoadedRecord, RecordChange, RecordReader, RecordWriter } from "../model/ports.ts";
 import { decodeRecord, encodeRecord, recordFormat, type SubjectRecord } from "../model/record.ts";
 import { recordMessage, writeCommit } from "./commit.ts";
@@ -197,7 +197,9 @@ export class GitRecord implements RecordReader, RecordWriter {
   private async saysSomething(commit: string): Promise<boolean> {
     if (this.tip === null) return true;
     const { git } = this.options;
-    return (await git.resolve(`${commit}^{tree}`)) !== (await git.resolve(`${this.tip}^{tree}`));
+    const [ours, known] = [await git.resolve(`${commit}^{tree}`), await git.resolve(`${this.tip}^{tree}`)];
+    assert(ours !== null && known !== null, "both commits are in the mirror");
+    return ours !== known;
   }
 
   private write(changes: readonly RecordChange[], summaries: readonly string[]): Promise<string> {

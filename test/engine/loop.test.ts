@@ -502,6 +502,70 @@ test("an earlier life that answers is left alone, until a person takes it for th
   );
 });
 
+test("a check that fails at the first look keeps the fleet from being called settled", async () => {
+  const first = await start(chainFiles("b"));
+  const { hosts } = first;
+  const look = hosts.look.bind(hosts);
+  hosts.look = async (host) => {
+    const report = await look(host);
+    return { ...report, checks: { chain: { state: "b", ok: false, message: "refused", failures: 1 } } };
+  };
+  const second = await start(chainFiles("b"), { hosts, record: first.record, clock: first.clock });
+  assert.equal([second.engine.progress().ready, second.events.filter(({ kind }) => kind === "settled").length], [0, 0]);
+});
+
+test("a look keeps the facts of the agent on the same host, and a report keeps what looks have counted", async () => {
+  const files = { "machines/chain.yaml": chain, "hosts/a.yaml": localHost("a", { chain: "b" }) };
+  const rig = await start(files);
+  const report = { incarnation: "a-life-0001", states: { chain: { state: "b", revision: 1 } }, facts: { ok: "yes" } };
+  await rig.fleet.report("a", { ...report, sequence: 1 });
+  await rig.clock.pass(30_000);
+  assert.equal(rig.engine.world()?.reports.get("a")?.facts, { ok: "yes" });
+  const look = rig.hosts.look.bind(rig.hosts);
+  rig.hosts.look = async (host) => ({
+    ...(await look(host)),
+    checks: { chain: { state: "b", ok: false, message: "x", failures: 1 } },
+  });
+  await rig.clock.pass(10_000);
+  await rig.fleet.report("a", { ...report, sequence: 2 });
+  rig.hosts.look = look;
+  assert.is(rig.engine.world()?.reports.get("a")?.checks.chain?.failures, 1);
+});
+
+test("a state that dies each time soon after it was entered is stalled, not started for ever", async () => {
+  const rig = await start(chainFiles("b"));
+  const look = rig.hosts.look.bind(rig.hosts);
+  rig.hosts.look = async (host) => {
+    const report = await look(host);
+    const claim = report.states.chain;
+    return claim?.state === "b"
+      ? { ...report, checks: { chain: { state: "b", ok: false, message: "dead", failures: 1 } } }
+      : report;
+  };
+  await rig.clock.pass(3_600_000);
+  assert.is(reasonOf(rig, "a"), "DoesNotHold");
+  assert.is(rig.hosts.log.length, 5);
+  await rig.fleet.verdict("a", null, "retry");
+  await rig.clock.pass(1000);
+  assert.is(rig.hosts.log.length, 6);
+});
+
+test("a template that cannot be filled in counts as a failed try, and can be skipped", async () => {
+  const odd = {
+    ...chain,
+    states: {
+      ...chain.states,
+      b: { enter: [{ from: "a", steps: [{ name: "odd", run: "x ${report.facts.zone}", repeat: "never" }] }] },
+    },
+  };
+  const rig = await start(chainFiles("c", odd));
+  await rig.clock.pass(3_600_000);
+  assert.is(reasonOf(rig, "a"), "AttemptsExhausted");
+  await rig.fleet.verdict("a", null, "skip");
+  await rig.clock.pass(1000);
+  assert.equal([stateOf(rig, "a"), rig.hosts.log], ["c", ["a to-c"]]);
+});
+
 test("1,000 hosts arrive, and at rest none of them is looked at for nothing", async () => {
   const files: Record<string, unknown> = { "machines/chain.yaml": chain };
   for (let index = 0; index < 1000; index++) files[`hosts/h${index}.yaml`] = localHost(`h${index}`, { chain: "b" });

@@ -457,7 +457,7 @@ const more: readonly Case[] = [
   {
     title: "a state that does not hold a second time in a row waits before it is entered again",
     files: lampFiles("on"),
-    entry: { ...on, strikes: 1, since: at(-1000) },
+    entry: { ...on, unsteady: { state: "on", count: 1, at: at(-2000), error: "x" }, since: at(-1000) },
     report: failing,
     act: "nothing",
     state: "off",
@@ -466,16 +466,16 @@ const more: readonly Case[] = [
   {
     title: "and is stalled when it has not held for as often as there are tries",
     files: lampFiles("on"),
-    entry: { ...on, strikes: 5, since: at(-1000) },
+    entry: { ...on, unsteady: { state: "on", count: 5, at: at(-2000), error: "x" }, since: at(-1000) },
     report: failing,
     act: "nothing",
     state: "off",
-    reason: "AttemptsExhausted",
+    reason: "DoesNotHold",
   },
   {
     title: "a state that held for long counts from one again",
     files: lampFiles("on"),
-    entry: { ...on, strikes: 5, since: at(-3_600_000) },
+    entry: { ...on, unsteady: { state: "on", count: 5, at: at(-7_200_000), error: "x" }, since: at(-3_600_000) },
     report: failing,
     act: "start off -> on",
     state: "off",
@@ -556,6 +556,52 @@ for (const item of [...cases, ...more]) {
       assert.is(entry?.attempt?.status, "running", "S1: the attempt is in the record that is written before the act");
   });
 }
+
+test("S2: a commit that takes a transition away does not free the step marked never that was started in it", () => {
+  const without = { ...chain, states: { ...chain.states, c: { enter: [{ from: "a", steps: [{ run: "x" }] }] } } };
+  const started = attempt({ status: "running", step: "to-c" }, chainFiles("d", {}, never), "b", "c");
+  for (const [status, act, reason] of [
+    ["started", "inquire", undefined],
+    ["unknown", undefined, "OutcomeUnknown"],
+  ] as const) {
+    const entry: Partial<MachineRecord> = {
+      state: "b",
+      once: { "to-c": { status, at: at(0), round: 0 } },
+      attempt: started,
+    };
+    let current = record("a", "chain", entry);
+    for (let round = 0; round < 3; round++) {
+      const [decision] = decide(world(chainFiles("b", {}, without), { records: [current], reports: [report("a")] }));
+      current = decision?.record ?? current;
+      assert.is(decision?.act?.kind, act);
+      assert.equal(current.machines.chain?.attempt?.step, "to-c");
+      if (reason) assert.is(current.machines.chain?.conditions[0]?.reason, reason);
+    }
+  }
+});
+
+test("a host that would move and has no room is not ready", () => {
+  const ready = {
+    ...on,
+    conditions: [{ type: "Ready", status: "True", reason: "InSync", message: "", at: at(0) }],
+  } as const;
+  const given = world(lampFiles("busy"), { records: [record("a", "lamp", ready)], reports: [report("a")] });
+  const [decision] = decide({ ...given, mayStart: false });
+  assert.is(decision?.record?.machines.lamp?.conditions[0]?.reason, "Queued");
+});
+
+test("a failing check of a state on the way up counts, though the next transition has failed too", () => {
+  const files = chainFiles("d");
+  const entry = { ...d, state: "c", applied: applied("b", "c"), attempt: attempt({}, files, "c", "d") };
+  const heard = {
+    states: { chain: { state: "c", revision: 3 } },
+    checks: { chain: { state: "c", ok: false, message: "gone", failures: 2 } },
+  };
+  const [decision] = decide(
+    world(files, { records: [record("a", "chain", entry)], reports: [report("a", heard)], now: noon + 1 }),
+  );
+  assert.is(decision?.record?.machines.chain?.state, "b");
+});
 
 test("S4: a machine whose attempt was left open goes before the others of its host", () => {
   const files = {
