@@ -104,14 +104,7 @@ const onceEveryMs = 200;
 const quietLooks = 10;
 
 async function untilEnd(reconciler: Reconciler, options: RunOptions, report: Reporter): Promise<number> {
-  const signal = new Promise<number>((resolve) => {
-    for (const name of ["SIGTERM", "SIGINT"] as const) {
-      process.once(name, () => {
-        report.notice(`${name}: waiting for running steps, then recording them`);
-        resolve(0);
-      });
-    }
-  });
+  const signal = signalled(report);
   const watching = watch(reconciler, options);
   const status = await Promise.race([signal, watching.status]);
   watching.end();
@@ -122,6 +115,25 @@ async function untilEnd(reconciler: Reconciler, options: RunOptions, report: Rep
     report.notice(`the record could not be pushed: ${messageOf(error)}; it is in the journal`);
   }
   return status;
+}
+
+/** Further signals within this time are one Ctrl-C that npm has passed on as well. */
+const sameSignalMs = 1000;
+
+/** Resolves at the first TERM or INT; a later one ends the process at once. */
+function signalled(report: Reporter): Promise<number> {
+  return new Promise((resolve) => {
+    let first: number | null = null;
+    for (const name of ["SIGTERM", "SIGINT"] as const) {
+      process.on(name, () => {
+        if (first !== null && performance.now() - first > sameSignalMs) process.exit(1);
+        if (first !== null) return;
+        first = performance.now();
+        report.notice(`${name}: waiting for running steps, then recording them (again: end at once)`);
+        resolve(0);
+      });
+    }
+  });
 }
 
 /** Resolves when the reconciler cannot go on, or when `--once` has its answer. */

@@ -75,10 +75,12 @@ async function runStep(context: RunContext, order: RunOrder, step: Step): Promis
     await context.edit((entry) => stepDone(entry, step.key, context.now()));
     return true;
   }
-  context.stepFailed(step.title, outcome.message);
+  const said = outcome.output.trim().split("\n").at(-1)?.slice(0, 200) ?? "";
+  const what = said === "" ? outcome.message : `${outcome.message}: ${said}`;
+  context.stepFailed(step.title, what);
   const change = (entry: MachineRecord): MachineRecord =>
     afterBadEnd(entry, step, outcome, { settings, now: context.now() });
-  await context.edit(change, failedLine(context, order, `${step.title}: ${outcome.message}`));
+  await context.edit(change, failedLine(context, order, `${step.title}: ${what}`));
   return false;
 }
 

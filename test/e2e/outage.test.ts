@@ -140,6 +140,30 @@ test("a daemon that dies is seen by its state's check, and started again", async
   assert.match(await refs(example.ports[1]), /refs\/heads\/main/);
 });
 
+test("a port that another server has: the host is stalled with the reason, the history tells each try, --once says 1", async () => {
+  await using first = await openExample();
+  const running = first.start();
+  await running.says("all 2 are in their target states");
+  await using second = await openExample((path, text) =>
+    path === "hosts/git-1.yaml" ? text.replace(/port: \d+/, `port: ${first.ports[0]}`) : text,
+  );
+  const settings = await readFile(join(second.folder, "stateward.yaml"), "utf8");
+  await writeFile(
+    join(second.folder, "stateward.yaml"),
+    settings.replace("limit: 5, backoff: 1s", "limit: 2, backoff: 100ms"),
+  );
+  const once = await cli(second.folder, "run", "--listen", second.listen, "--once");
+  assert.is(once.exit, 1);
+  assert.match(
+    once.stderr,
+    /git-1 git-server: restored, target serving: AttemptsExhausted: .*another server answers on port/,
+  );
+  assert.match(
+    (await cli(second.folder, "history", "git-1")).stdout,
+    /restored -> serving failed \(git-server, try 2\): start: exit 1: another server/,
+  );
+});
+
 test("a changed target is followed by a push: drained, and back", async () => {
   await using example = await openExample();
   const reconciler = example.start();
