@@ -2,10 +2,10 @@
 
 import { createHash } from "node:crypto";
 import { constants } from "node:fs";
-import { access, chmod, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { access, chmod, lstat, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, posix } from "node:path";
-import { messageOf } from "../model/failure.ts";
+import { Failure, messageOf } from "../model/failure.ts";
 import type { ProcessResult, RunProcess } from "../model/ports.ts";
 import type { Host } from "../model/types.ts";
 import { quote, readScriptEnd, scriptEnd } from "./script.ts";
@@ -194,7 +194,7 @@ export class SshTransport implements Transport {
 
   private async command(host: Host): Promise<[string, ...string[]]> {
     const known = await this.knownHosts(host);
-    await mkdir(this.controlDir(), { recursive: true, mode: 0o700 });
+    await this.openControlDir();
     const user = host.ssh.user ?? this.options.user;
     const options = {
       BatchMode: "yes",
@@ -225,6 +225,19 @@ export class SshTransport implements Transport {
     await writeFile(file, `${host.name} ${host.ssh.hostKey}\n`);
     await chmod(file, 0o600);
     return file;
+  }
+
+  /** The folder stands where others may write too: one that is not ours alone is not used. */
+  private async openControlDir(): Promise<void> {
+    const dir = this.controlDir();
+    await mkdir(dir, { recursive: true, mode: 0o700 });
+    const { uid, mode } = await lstat(dir);
+    if (uid !== (process.getuid?.() ?? uid) || (mode & 0o077) !== 0) {
+      throw new Failure("stalled", `${dir} is open to others`, {
+        reason: "UnsafeFolder",
+        hint: "remove it, and find out who made it",
+      });
+    }
   }
 
   /** Control sockets have short paths: about 100 bytes are allowed. */

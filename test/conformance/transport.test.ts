@@ -1,5 +1,5 @@
 // One suite for every transport that runs steps: real processes, over the local one and over a real sshd.
-import { mkdir, readFile, rm } from "node:fs/promises";
+import { access, mkdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import * as assert from "uvu/assert";
@@ -53,8 +53,15 @@ async function openLocal(): Promise<Rig> {
   return rigOf(new LocalTransport(dir.path, runProcess), host, join(dir.path, "h1"), () => dir[Symbol.asyncDispose]());
 }
 
+/** Where root's markers stand on a host: here, this machine. What was not there before does not stay. */
+const rootMarkers = "/var/lib/stateward";
+
 async function openSsh(): Promise<Rig> {
   const dir = await tempFolder();
+  const wasThere = await access(rootMarkers).then(
+    () => true,
+    () => false,
+  );
   const server = await startSshd(sshd ?? "", dir.path);
   const transport = new SshTransport({
     runProcess,
@@ -69,6 +76,7 @@ async function openSsh(): Promise<Rig> {
   return rigOf(transport, host, cwd, async () => {
     await transport.close();
     await server[Symbol.asyncDispose]();
+    if (!wasThere) await rm(rootMarkers, { recursive: true, force: true });
     await dir[Symbol.asyncDispose]();
   });
 }
