@@ -109,10 +109,14 @@ export function shellBody(script: string, env: Readonly<Record<string, string>>)
 /** Writes a file if its content or mode differ, and says `changed` or `unchanged`. */
 export function writeBody(path: string, content: string, mode: string): string {
   const file = quote(path);
-  return `sw_dir=$(dirname -- ${file}) && mkdir -p -- "$sw_dir" || exit 1
+  return `sw_dir=$(dirname -- ${file})
 if [ -n "\${SW_JAIL:-}" ]; then
-  case "$(cd -- "$sw_dir" && pwd -P)/" in "$(pwd -P)/"*) ;; *) echo 'the path leaves the host folder through a link' >&2; exit 1 ;; esac
+  # The nearest folder that is there already tells where the path leads, before anything is made.
+  sw_up=$sw_dir
+  while [ ! -d "$sw_up" ] && [ "$sw_up" != . ]; do sw_up=$(dirname -- "$sw_up"); done
+  case "$(cd -- "$sw_up" && pwd -P)/" in "$(pwd -P)/"*) ;; *) echo 'the path leaves the host folder through a link' >&2; exit 1 ;; esac
 fi
+mkdir -p -- "$sw_dir" || exit 1
 sw_new=$(mktemp "$sw_dir/.stateward.XXXXXX") || exit 1
 printf '%s' ${quote(content)} >"$sw_new" && chmod ${quote(mode)} "$sw_new" || { rm -f "$sw_new"; exit 1; }
 if [ -f ${file} ] && cmp -s "$sw_new" ${file} && [ -n "$(find ${file} -prune -perm ${quote(mode)})" ]; then

@@ -1,5 +1,5 @@
 // One suite for every transport that runs steps: real processes, over the local one and over a real sshd.
-import { access, mkdir, readFile, rm } from "node:fs/promises";
+import { access, mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import * as assert from "uvu/assert";
@@ -242,6 +242,18 @@ test("local: a host whose folder was wiped is a new one, and processes of the ol
   await rm(rig.cwd, { recursive: true });
   assert.is.not(await rig.incarnation(), first);
   await until("the old process is gone", () => !isAlive(pid));
+});
+
+test("A3: local: a link that leads out of the folder is not followed, and nothing is made behind it", async () => {
+  await using rig = await openLocal();
+  await using outside = await tempFolder();
+  await rig.incarnation();
+  assert.is((await rig.step(run("ln", "-s", outside.path, "link"))).kind, "ok");
+  for (const path of ["link/f", "link/a/b/f"]) {
+    assert.is((await rig.step({ kind: "write", path, content: "x", mode: "0644" })).kind, "failed", path);
+  }
+  assert.equal(await readdir(outside.path), []);
+  assert.is((await rig.step({ kind: "write", path: "new/a/b/f", content: "x", mode: "0644" })).kind, "ok");
 });
 
 test("local: an absolute path is refused", async () => {
