@@ -31,8 +31,8 @@ export interface HostsOptions {
 
 interface ActOptions {
   readonly timeoutMs: number;
-  /** Null for checks, which leave nothing on the host. */
-  readonly machine: string | null;
+  /** Checks leave nothing on the host; steps leave their process group, those marked never a claim. */
+  readonly kind: "check" | "step";
   readonly claim: string | null;
   readonly incarnation: string | null;
 }
@@ -79,7 +79,7 @@ export class Hosts implements HostLooker, HostActor {
     try {
       const outcome = await this.act(host, action, {
         timeoutMs: step.timeoutMs,
-        machine: order.machine,
+        kind: "step",
         claim: order.claim,
         incarnation: order.incarnation,
       });
@@ -115,7 +115,7 @@ export class Hosts implements HostLooker, HostActor {
       if (check === null) continue;
       const outcome = await this.act(host, check.action, {
         timeoutMs: check.timeoutMs,
-        machine: null,
+        kind: "check",
         claim: null,
         incarnation: null,
       });
@@ -137,8 +137,8 @@ export class Hosts implements HostLooker, HostActor {
       return { kind: "failed", message: `the path leaves the host's folder: ${action.path}`, output: "" };
     }
     const plain = bodyOf(action);
-    const claimed = how.claim === null ? plain : claimBody(how.claim, plain);
-    const body = how.machine === null ? plain : how.claim === null ? leashBody(plain) : claimed;
+    const step = how.claim === null ? leashBody(plain) : claimBody(how.claim, plain);
+    const body = how.kind === "check" ? plain : step;
     return outcomeOf(
       await this.script(host, { body, timeoutMs: how.timeoutMs, incarnation: how.incarnation }),
       how.claim,

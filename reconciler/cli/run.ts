@@ -6,6 +6,7 @@ import { runProcess } from "../adapters/process.ts";
 import { messageOf } from "../model/failure.ts";
 import type { EngineEvent } from "../model/ports.ts";
 import { formatProblem } from "../model/problem.ts";
+import { readyOf } from "../plan/conditions.ts";
 import { Git } from "../record/git.ts";
 import { removeStaleLocks } from "../record/mirror.ts";
 import { syncOrigin } from "../record/origin.ts";
@@ -176,7 +177,7 @@ function explain(reconciler: Reconciler): void {
   }
   for (const view of reconciler.fleet.subjects()) {
     for (const { machine, state, target, conditions } of view.machines) {
-      const ready = conditions.find(({ type }) => type === "Ready");
+      const ready = readyOf({ conditions });
       if (ready?.status === "True") continue;
       const why = ready ? `${ready.reason}: ${ready.message}` : "nothing was decided yet";
       process.stderr.write(`${view.name} ${machine}: ${state}, target ${target ?? "none"}: ${why}\n`);

@@ -9,9 +9,9 @@ import { LocalTransport, SshTransport, type Transport } from "../adapters/transp
 import { Fleet } from "../engine/fleet.ts";
 import { Engine } from "../engine/loop.ts";
 import { Failure } from "../model/failure.ts";
-import type { Clock, EngineEvent, EventSink } from "../model/ports.ts";
+import type { Clock, EventSink } from "../model/ports.ts";
 import type { Settings, TransportName } from "../model/types.ts";
-import { DesiredMirror, openMirror, removeStaleLocks } from "../record/mirror.ts";
+import { DesiredMirror, openBare, removeStaleLocks } from "../record/mirror.ts";
 import { GitRecord } from "../record/store.ts";
 import { createApp } from "../server/app.ts";
 import { loadTokenKey } from "../server/tokens.ts";
@@ -47,28 +47,27 @@ export interface Reconciler {
 export async function startReconciler(options: WireOptions): Promise<Reconciler> {
   const { workspace } = options;
   await mkdir(workspace.data, { recursive: true });
-  const git = await openMirror(join(workspace.data, "mirror.git"), runProcess);
+  const git = await openBare(join(workspace.data, "mirror.git"), runProcess);
   for (const name of await removeStaleLocks(git))
     options.notice(`removed the lock ${name}, which a killed process left`);
   const desired = new DesiredMirror(git, workspace.remote, createLoader());
-  let windowMs = 1000;
-  let fence: (message: string) => void = () => {};
-  const record = new GitRecord({
+  const record: GitRecord = new GitRecord({
     git,
     remote: workspace.remote,
     journalDir: join(workspace.data, "journal"),
-    windowMs: () => windowMs,
-    onFenced: (message) => fence(message),
+    windowMs: () => engine.world()?.desired.loaded.repository.settings.record.windowMs ?? 1000,
+    onFenced: (message) => engine.halt(message),
     onNotice: options.notice,
   });
   const hosts = createHosts(workspace, () => currentSettings(engine));
-  const events = (event: EngineEvent): void => {
-    const settings = engine.world()?.desired.loaded.repository.settings;
-    if (settings) windowMs = settings.record.windowMs;
-    options.events(event);
-  };
-  const engine = new Engine({ clock: systemClock, desired, record, looker: hosts.hosts, actor: hosts.hosts, events });
-  fence = (message) => engine.halt(message);
+  const engine: Engine = new Engine({
+    clock: systemClock,
+    desired,
+    record,
+    looker: hosts.hosts,
+    actor: hosts.hosts,
+    events: options.events,
+  });
   await engine.start();
   const fleet = new Fleet(engine, systemClock);
   const schedule = new PollSchedule(engine);

@@ -6,7 +6,7 @@ import { runProcess } from "../adapters/process.ts";
 import { Failure } from "../model/failure.ts";
 import { RepositoryLoader } from "../model/repository.ts";
 import type { Git } from "../record/git.ts";
-import { fetchBranch, listRemote, observedRef, openMirror } from "../record/mirror.ts";
+import { fetchBranch, listRemote, observedRef, openBare } from "../record/mirror.ts";
 
 /** Options that every command takes. */
 export interface GlobalOptions {
@@ -48,7 +48,7 @@ export async function openRecordMirror(workspace: Workspace): Promise<{ git: Git
       hint: "start the reconciler first (stateward run), or name one with --repository",
     });
   }
-  const git = await openMirror(join(workspace.data, "view.git"), runProcess);
+  const git = await openBare(join(workspace.data, "view.git"), runProcess);
   const { observed } = await listRemote(git, workspace.remote);
   if (observed !== null && !(await fetchBranch(git, workspace.remote, "observed"))) {
     throw new Failure("stalled", "the branch observed was rewound or rewritten", {

@@ -1,6 +1,6 @@
 // The desired branch as it is followed: which commit is in force, and what is wrong with a newer one (D4, D6).
 import type { DesiredCommit, DesiredReader, EventSink } from "../model/ports.ts";
-import { hasErrors, type Problem } from "../model/problem.ts";
+import { errorsOf, hasErrors, type Problem } from "../model/problem.ts";
 
 /** What was refused most recently, or why the branch is not followed. */
 export interface Trouble {
@@ -68,7 +68,7 @@ export class FollowedMain {
   }
 
   private refuse({ commit, loaded }: DesiredCommit): void {
-    const problems = loaded.problems.filter(({ severity }) => severity === "error");
+    const problems = errorsOf(loaded.problems);
     this.refused = { commit, message: `commit ${commit.slice(0, 8)} has problems and is not in force`, problems };
     this.events({ kind: "refused", commit, problems: problems.length });
   }

@@ -16,7 +16,7 @@ import type {
 } from "../model/ports.ts";
 import { emptyRecord, type MachineRecord, type SubjectRecord } from "../model/record.ts";
 import type { HostReport, StateClaim } from "../model/report.ts";
-import { renderAction } from "../model/template.ts";
+import { renderAction, runsOnHost } from "../model/template.ts";
 import type { Check, Host, Step } from "../model/types.ts";
 import { readyOf } from "../plan/conditions.ts";
 import { type Act, type Decision, decide } from "../plan/decide.ts";
@@ -27,7 +27,7 @@ import { Looks } from "./looks.ts";
 import { eventsOf, merged, sameNews } from "./news.ts";
 import { Progress } from "./progress.ts";
 import { WakeQueue } from "./queue.ts";
-import { afterInquiry, claimOf, leavesClaim, type RunContext, runTransition } from "./runner.ts";
+import { afterInquiry, claimOf, type RunContext, runTransition } from "./runner.ts";
 import { Waiters } from "./waiters.ts";
 
 export interface EnginePorts {
@@ -140,7 +140,7 @@ export class Engine {
     try {
       await written;
     } catch (error) {
-      this.fail(`the record cannot be written: ${messageOf(error)}`);
+      this.halt(`the record cannot be written: ${messageOf(error)}`);
       throw error;
     } finally {
       if (this.appends.get(record.name) === written) this.appends.delete(record.name);
@@ -163,7 +163,7 @@ export class Engine {
     else this.backlog.delete(name);
     if (decision?.act) this.inFlight.add(name);
     else this.wakeBacklog();
-    return this.carryOut(name, decision).catch((error: unknown) => this.fail(messageOf(error)));
+    return this.carryOut(name, decision).catch((error: unknown) => this.halt(messageOf(error)));
   }
 
   /** Takes a new report in, and looks again at the host and at those who wait for it. */
@@ -208,7 +208,7 @@ export class Engine {
       if (act.kind === "start") await this.runStart(name, act);
       else await this.runInquiry(name, act);
     } catch (error) {
-      this.fail(messageOf(error));
+      this.halt(messageOf(error));
     } finally {
       this.inFlight.delete(name);
       this.queue.wake(name);
@@ -304,7 +304,8 @@ export class Engine {
 
   private async inquire(host: Host, claim: string, step: Step | undefined): Promise<Inquiry> {
     const nowhere: Inquiry = { kind: "unknown", message: "its outcome is kept nowhere" };
-    if (step && !leavesClaim(step)) return nowhere;
+    // Only what runs on the host leaves a claim there.
+    if (step && !runsOnHost(step.action)) return nowhere;
     const incarnation = this.records.get(host.name)?.incarnation ?? null;
     const answer = await this.ports.actor.inquire({ host, incarnation, claim });
     // A step that a commit has removed may have been of a sort that leaves no claim: then none says nothing.
@@ -391,10 +392,6 @@ export class Engine {
 
   /** Does nothing any more: the ground of every decision is gone. What was running is not waited for. */
   halt(message: string): void {
-    this.fail(message);
-  }
-
-  private fail(message: string): void {
     if (this.fatal !== null) return;
     this.fatal = message;
     this.ports.events({ kind: "fatal", message: `${message} (${isoTime(this.ports.clock.now())})` });

@@ -143,11 +143,6 @@ export function claimOf(machine: string, key: string, entry: MachineRecord): str
   return `${machine}.${name}.${entry.once[key]?.round ?? 0}`;
 }
 
-/** True for steps that run on the host, which keeps their claims; of others nobody can be asked how they ended. */
-export function leavesClaim({ action }: Step): boolean {
-  return action.kind === "run" || action.kind === "shell" || action.kind === "write";
-}
-
 /** The record after the host has said how a step ended whose reconciler went away (S2). */
 export function afterInquiry(
   entry: MachineRecord,

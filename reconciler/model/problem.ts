@@ -69,8 +69,13 @@ export function sortProblems(problems: readonly Problem[]): Problem[] {
   );
 }
 
+/** The problems that keep a commit from being accepted. */
+export function errorsOf(problems: readonly Problem[]): Problem[] {
+  return problems.filter(({ severity }) => severity === "error");
+}
+
 export function hasErrors(problems: readonly Problem[]): boolean {
-  return problems.some((problem) => problem.severity === "error");
+  return errorsOf(problems).length > 0;
 }
 
 /** `hosts/a.yaml:3:1 SW101 unknown key: tragets (did you mean targets?)`, one line. */

@@ -6,8 +6,16 @@ import { staticValues } from "./guard-values.ts";
 import { explainNoPath } from "./machine.ts";
 import { nearest, type Problem, type ProblemCode } from "./problem.ts";
 import type { Entry } from "./repository.ts";
-import { checkTemplate, expressionsOf, readsHostAlone, renderAction, renderTemplate, templatesOf } from "./template.ts";
-import type { Action, Host, Machine, Repository, Step, Subject, Template } from "./types.ts";
+import {
+  checkTemplate,
+  expressionsOf,
+  readsHostAlone,
+  renderAction,
+  renderTemplate,
+  runsOnHost,
+  templatesOf,
+} from "./template.ts";
+import type { Action, Host, Machine, Repository, Subject, Template } from "./types.ts";
 import type { ParsedYaml, YamlPath } from "./yaml.ts";
 
 /** All problems between files, in no particular order. */
@@ -204,7 +212,7 @@ class SubjectCheck {
       const path = target === null ? ["machines"] : ["targets", name];
       const failed = new Set<string>();
       for (const step of new Set(machine.transitions.flatMap(({ steps }) => steps))) {
-        if (host.transport === "agent" && needsTransport(step))
+        if (host.transport === "agent" && runsOnHost(step.action))
           failed.add(`transport|the step "${step.title}" needs ssh or local`);
         for (const error of this.unfilled(host, step.action)) failed.add(`template|${step.title}: ${error}`);
       }
@@ -239,8 +247,4 @@ class SubjectCheck {
       return "guard" in compiled && readsHostAlone(compiled.guard.reads);
     });
   }
-}
-
-function needsTransport(step: Step): boolean {
-  return step.action.kind === "run" || step.action.kind === "shell" || step.action.kind === "write";
 }

@@ -71,6 +71,11 @@ export function renderTemplate(template: Template, compiler: GuardCompiler, valu
   return { ok: true, value: text };
 }
 
+/** True for actions that run on the host itself; the others are made from the reconciler's machine. */
+export function runsOnHost({ kind }: Action): boolean {
+  return kind === "run" || kind === "shell" || kind === "write";
+}
+
 /** Every template of an action, in a fixed order. */
 export function templatesOf(action: Action): Template[] {
   switch (action.kind) {

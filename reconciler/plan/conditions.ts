@@ -60,6 +60,6 @@ export function withConditions(entry: MachineRecord, wanted: readonly Plain[], n
   return unchanged ? entry : { ...entry, conditions };
 }
 
-export function readyOf(entry: MachineRecord | undefined): Condition | null {
+export function readyOf(entry: Pick<MachineRecord, "conditions"> | undefined): Condition | null {
   return entry?.conditions.find(({ type }) => type === "Ready") ?? null;
 }

@@ -16,8 +16,8 @@ export const observedRef = "refs/stateward/observed";
 /** Paths of a state repository that are read. */
 export const statePaths: readonly string[] = ["stateward.yaml", "machines", "hosts"];
 
-/** Opens the mirror in `dir`, and makes it if there is none. */
-export async function openMirror(dir: string, runProcess: RunProcess): Promise<Git> {
+/** Opens the bare repository in `dir`, and makes it if there is none. */
+export async function openBare(dir: string, runProcess: RunProcess): Promise<Git> {
   await mkdir(dir, { recursive: true });
   const git = new Git(dir, runProcess);
   if ((await git.try(["rev-parse", "--git-dir"])).exit !== 0)

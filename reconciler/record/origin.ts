@@ -1,14 +1,14 @@
 // The embedded origin: a bare repository made from the files of a folder, so that everything runs without a Git server.
 import { createHash } from "node:crypto";
-import { mkdir, readdir, readFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Failure } from "../model/failure.ts";
 import type { RunProcess } from "../model/ports.ts";
 import { isStatePath } from "../model/repository.ts";
 import type { SourceFile } from "../model/types.ts";
 import { writeCommit } from "./commit.ts";
-import { Git } from "./git.ts";
-import { statePaths } from "./mirror.ts";
+import type { Git } from "./git.ts";
+import { openBare, statePaths } from "./mirror.ts";
 
 /** The commit that was last made from the folder. */
 const seededRef = "refs/stateward/seeded";
@@ -60,10 +60,7 @@ function blobId(bytes: Buffer): string {
  * and nobody has pushed to the origin meanwhile.
  */
 export async function syncOrigin(dir: string, folder: string, runProcess: RunProcess): Promise<OriginState> {
-  await mkdir(dir, { recursive: true });
-  const git = new Git(dir, runProcess);
-  if ((await git.try(["rev-parse", "--git-dir"])).exit !== 0)
-    await git.run(["init", "--quiet", "--bare", "--initial-branch=main", dir]);
+  const git = await openBare(dir, runProcess);
   const files = await readStateFolder(folder);
   const main = await git.resolve("refs/heads/main");
   const seeded = await git.resolve(seededRef);

@@ -233,8 +233,9 @@ export class GitRecord implements RecordReader, RecordWriter {
       if (!/^!.*\[(rejected|remote rejected)\]/m.test(result.stdout)) throw gitFailure(["push"], result);
       await this.afterRefusal(commit, withoutCredentials(result.stdout));
     }
-    await git.run(["update-ref", pushedRef, commit]);
-    await git.run(["update-ref", observedRef, commit]);
+    await git.run(["update-ref", "--stdin"], {
+      input: `update ${pushedRef} ${commit}\nupdate ${observedRef} ${commit}\n`,
+    });
     this.tip = commit;
   }
 

@@ -5,7 +5,7 @@ import * as assert from "uvu/assert";
 import { runProcess } from "../../reconciler/adapters/process.ts";
 import { RepositoryLoader } from "../../reconciler/model/repository.ts";
 import { checkRemote, withoutCredentials } from "../../reconciler/record/git.ts";
-import { DesiredMirror, openMirror, removeStaleLocks } from "../../reconciler/record/mirror.ts";
+import { DesiredMirror, openBare, removeStaleLocks } from "../../reconciler/record/mirror.ts";
 import { syncOrigin } from "../../reconciler/record/origin.ts";
 import { git, openStore, Remote } from "../support/git-remote.ts";
 import { suite } from "../support/suite.ts";
@@ -16,11 +16,7 @@ const test = suite("mirror");
 const files = { "machines/lamp.yaml": lamp, "hosts/a.yaml": localHost("a", { lamp: "on" }) };
 
 async function mirrorOf(remote: Remote, folder: string): Promise<DesiredMirror> {
-  return new DesiredMirror(
-    await openMirror(join(folder, "mirror.git"), runProcess),
-    remote.path,
-    new RepositoryLoader(),
-  );
+  return new DesiredMirror(await openBare(join(folder, "mirror.git"), runProcess), remote.path, new RepositoryLoader());
 }
 
 test("a poll says what changed, and nothing when nothing did", async () => {
@@ -98,7 +94,7 @@ test("locks that killed Git processes left are removed, young ones after a while
   await using dir = await tempFolder();
   const remote = await Remote.create(dir.path);
   await remote.commit(files);
-  const mirror = await openMirror(join(dir.path, "mirror.git"), runProcess);
+  const mirror = await openBare(join(dir.path, "mirror.git"), runProcess);
   await mkdir(join(mirror.dir, "refs/stateward"), { recursive: true });
   await writeFile(join(mirror.dir, "refs/stateward/main.lock"), "");
   assert.equal(await removeStaleLocks(mirror), ["refs/stateward/main.lock"]);

@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { runProcess } from "../../reconciler/adapters/process.ts";
 import { Git } from "../../reconciler/record/git.ts";
-import { openMirror } from "../../reconciler/record/mirror.ts";
+import { openBare } from "../../reconciler/record/mirror.ts";
 import { GitRecord } from "../../reconciler/record/store.ts";
 import { type Files, sources } from "./world.ts";
 
@@ -83,7 +83,7 @@ export interface OpenStore extends AsyncDisposable {
 
 /** A record over the remote, with its own folder. Without `windowMs` it pushes only when it is told to. */
 export async function openStore(remote: string, folder: string, windowMs = 3_600_000): Promise<OpenStore> {
-  const mirror = await openMirror(join(folder, "mirror.git"), runProcess);
+  const mirror = await openBare(join(folder, "mirror.git"), runProcess);
   const fenced: string[] = [];
   const notices: string[] = [];
   const store = new GitRecord({
