@@ -10,22 +10,14 @@ import { importStateService } from "../model/stateservice.ts";
 import { forecast, recordedWorld } from "../plan/forecast.ts";
 import { replayAgain } from "../plan/observe.ts";
 import { subjectOf } from "../plan/world.ts";
-import { DesiredMirror } from "../record/mirror.ts";
 import { readStateFolder } from "../record/origin.ts";
-import { readRecord } from "../record/store.ts";
 import { issueToken, loadTokenKey } from "../server/tokens.ts";
 import { needApi } from "./api.ts";
 import { unknown } from "./inspect.ts";
 import { print, printJson } from "./output.ts";
+import { readRemote } from "./recorded.ts";
 import { localRoot } from "./wire.ts";
-import {
-  createLoader,
-  exists,
-  type GlobalOptions,
-  openRecordMirror,
-  openWorkspace,
-  tokenKeyFile,
-} from "./workspace.ts";
+import { createLoader, exists, type GlobalOptions, openWorkspace, tokenKeyFile } from "./workspace.ts";
 
 export interface ReplayOptions extends GlobalOptions {
   readonly dryRun?: boolean;
@@ -39,16 +31,11 @@ export async function replay(options: ReplayOptions, name: string): Promise<numb
     print(`${name} is being replayed; follow it with: stateward status ${name}`);
     return 0;
   }
-  const { git, observed } = await openRecordMirror(workspace);
-  const poll = await new DesiredMirror(git, workspace.remote, createLoader()).poll();
-  if (poll.kind !== "changed")
-    throw new Failure("transient", "main cannot be read", { reason: "NoMain", hint: "check the remote" });
-  const { subjects } = await readRecord(git, observed);
-  const before = { now: Date.now(), desired: poll.desired, records: subjects };
-  const world = recordedWorld(before);
+  const { world } = await readRemote(workspace);
   if (!subjectOf(world, name)) throw unknown(name);
-  const record = replayAgain(world, subjects.get(name) ?? emptyRecord("host", name));
-  const forecasts = forecast(recordedWorld({ ...before, records: new Map([...subjects, [name, record]]) }), [name]);
+  const record = replayAgain(world, world.records.get(name) ?? emptyRecord("host", name));
+  const replayed = recordedWorld({ ...world, records: new Map([...world.records, [name, record]]) });
+  const forecasts = forecast(replayed, [name]);
   if (options.json) printJson(forecasts);
   else {
     for (const { machine, state, path, target, verdict, message } of forecasts) {

@@ -5,14 +5,15 @@ import { Failure } from "../model/failure.ts";
 import type { DesiredCommit, Health, SubjectView } from "../model/ports.ts";
 import { formatProblem, hasErrors, type Problem } from "../model/problem.ts";
 import type { SubjectRecord } from "../model/record.ts";
+import { readyOf } from "../plan/conditions.ts";
 import { type Forecast, forecast, recordedWorld } from "../plan/forecast.ts";
 import { subjectNames, subjectOf } from "../plan/world.ts";
 import { readHistory } from "../record/history.ts";
-import { DesiredMirror } from "../record/mirror.ts";
 import { readStateFolder } from "../record/origin.ts";
 import { readRecord } from "../record/store.ts";
 import { findApi } from "./api.ts";
 import { paint, print, printJson, table } from "./output.ts";
+import { readRemote } from "./recorded.ts";
 import { createLoader, type GlobalOptions, openRecordMirror, openWorkspace, type Workspace } from "./workspace.ts";
 
 /** stateward check: the files of the folder. Exit status 1 with problems of severity error. */
@@ -133,16 +134,7 @@ async function liveSnapshot(workspace: Workspace): Promise<Snapshot | null> {
 }
 
 async function repositorySnapshot(workspace: Workspace): Promise<Snapshot> {
-  const { git, observed } = await openRecordMirror(workspace);
-  const { subjects: records } = await readRecord(git, observed);
-  const poll = await new DesiredMirror(git, workspace.remote, createLoader()).poll();
-  if (poll.kind !== "changed")
-    throw new Failure("transient", "message" in poll ? poll.message : "main cannot be read", {
-      reason: "NoMain",
-      hint: "check the remote",
-    });
-  const { loaded, commit } = poll.desired;
-  const world = recordedWorld({ now: Date.now(), desired: poll.desired, records });
+  const { world, problems } = await readRemote(workspace);
   const subjects = subjectNames(world).flatMap((name) => {
     const subject = subjectOf(world, name);
     return subject ? [{ ...viewOf(world, subject), reachable: null }] : [];
@@ -150,12 +142,11 @@ async function repositorySnapshot(workspace: Workspace): Promise<Snapshot> {
   const inTarget = subjects.filter(({ machines }) =>
     machines.every(({ state, target }) => target === null || target === state),
   ).length;
-  const problems = loaded.problems.filter(({ severity }) => severity === "error");
   return {
     live: false,
     health: {
       ready: false,
-      commit,
+      commit: world.desired.commit,
       message: "no reconciler runs on this folder",
       problems,
       inTarget,
@@ -184,7 +175,7 @@ function printStatus({ live, health }: Snapshot, subjects: readonly SubjectView[
 }
 
 function statusRow(subject: SubjectView, machine: SubjectView["machines"][number], messageMax: number): string[] {
-  const ready = machine.conditions.find(({ type }) => type === "Ready");
+  const ready = readyOf(machine);
   const word =
     ready?.status === "True"
       ? paint("green", "yes")

@@ -111,6 +111,9 @@ test("D4: a bad commit changes nothing, is shown with its problems, and stays ou
   };
   assert.equal([ready.status, ready.problems.length], ["degraded", 1]);
   await second.stop("SIGTERM");
+  const offline = await cli(example.folder, "status");
+  assert.is(offline.exit, 1, "without a reconciler the refused commit is shown as well");
+  assert.match(offline.stdout, /SW101/);
   const once = await cli(example.folder, "run", "--listen", example.listen, "--once");
   assert.is(once.exit, 1);
   assert.match(once.stderr, /SW101/);
