@@ -2,7 +2,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import { dirname, join, relative, resolve } from "node:path";
 import * as assert from "uvu/assert";
-import { version } from "../reconciler/cli/wire.ts";
+import { version } from "../reconciler/cli/version.ts";
 import { generatedDocs } from "./docs.ts";
 import { findMisuse, readResult } from "./run.ts";
 import { root } from "./support/example.ts";

@@ -4,7 +4,7 @@ import { viewOf } from "../engine/fleet.ts";
 import { Failure } from "../model/failure.ts";
 import type { DesiredCommit, Health, SubjectView } from "../model/ports.ts";
 import { formatProblem, hasErrors, type Problem } from "../model/problem.ts";
-import type { SubjectRecord } from "../model/record.ts";
+import { recordLimits, type SubjectRecord } from "../model/record.ts";
 import { readyOf } from "../plan/conditions.ts";
 import { type Forecast, forecast, recordedWorld } from "../plan/forecast.ts";
 import { subjectNames, subjectOf } from "../plan/world.ts";
@@ -134,7 +134,7 @@ async function liveSnapshot(workspace: Workspace): Promise<Snapshot | null> {
 }
 
 async function repositorySnapshot(workspace: Workspace): Promise<Snapshot> {
-  const { world, problems } = await readRemote(workspace);
+  const { world, problems, record } = await readRemote(workspace);
   const subjects = subjectNames(world).flatMap((name) => {
     const subject = subjectOf(world, name);
     return subject ? [{ ...viewOf(world, subject), reachable: null }] : [];
@@ -148,6 +148,7 @@ async function repositorySnapshot(workspace: Workspace): Promise<Snapshot> {
       ready: false,
       commit: world.desired.commit,
       message: "no reconciler runs on this folder",
+      record,
       problems,
       inTarget,
       subjects: subjects.length,
@@ -159,6 +160,7 @@ async function repositorySnapshot(workspace: Workspace): Promise<Snapshot> {
 function printStatus({ live, health }: Snapshot, subjects: readonly SubjectView[], detailed: boolean): void {
   const source = live ? "reconciler running" : paint("yellow", "no reconciler runs on this folder: this is the record");
   print(`main ${health.commit?.slice(0, 8) ?? "none"}  ${health.inTarget}/${health.subjects} in target  ${source}`);
+  print(leaderText(health.record));
   if (live && health.message !== "") print(paint("red", health.message));
   for (const problem of health.problems) print(`  ${paintProblem(problem)}`);
   const rows = subjects.flatMap((subject) =>
@@ -172,6 +174,15 @@ function printStatus({ live, health }: Snapshot, subjects: readonly SubjectView[
       `\n${name}: incarnation ${incarnation ?? "not seen yet"}, address ${address ?? "none"}, owner ${owner ?? "none"}${held === null ? "" : `, ${held}`}`,
     );
   }
+}
+
+/** Who leads, and how far the record is behind: what has to be known before anything else is believed. */
+function leaderText({ role, leader, epoch, behindMs, unpushed }: Health["record"]): string {
+  const who = leader === null ? "nobody has said that it leads" : `${leader.host} (${leader.instance.slice(0, 8)})`;
+  const here = role === "leading" ? ", this reconciler" : role === "standby" ? "; this reconciler stands by" : "";
+  const behind =
+    behindMs > recordLimits.onceBehindMs ? paint("red", `, not pushed for ${Math.round(behindMs / 1000)} s`) : "";
+  return `record: epoch ${leader?.epoch ?? epoch}, leader ${who}${here}${unpushed > 0 ? `, ${unpushed} changes to push` : ""}${behind}`;
 }
 
 function statusRow(subject: SubjectView, machine: SubjectView["machines"][number], messageMax: number): string[] {

@@ -9,7 +9,7 @@ import { init } from "./init.ts";
 import { check, history, plan, status } from "./inspect.ts";
 import { paint } from "./output.ts";
 import { run } from "./run.ts";
-import { version } from "./wire.ts";
+import { version } from "./version.ts";
 
 const program = new Command("stateward")
   .description(
@@ -20,8 +20,10 @@ const program = new Command("stateward")
   .option("--data <dir>", "the reconciler's own data (default: .stateward in the folder)")
   .option(
     "--repository <url>",
-    "Git remote of the state repository (default: a bare one inside the data folder, made from the folder's files)",
+    "Git remote of the state repository; again for one to read main from while the first does not answer (default: a bare one inside the data folder, made from the folder's files)",
+    (url: string, before: string[] | undefined) => [...(before ?? []), url],
   )
+  .option("--credentials <file>", "credentials for the remote: lines https://user:token@host, or a private key for ssh")
   .option("--json", "machine-readable output")
   .showSuggestionAfterError()
   .configureHelp({ showGlobalOptions: true })
@@ -65,6 +67,7 @@ add("plan [names...]", "what would happen to which host, along which path, waiti
 add("run", "run the reconciler", ["run", "run --once", "run --repository ssh://git@example.org/fleet.git"])
   .option("--once", "end when the fleet is at rest: 0 if all is in target, 1 with the reasons if not")
   .option("--timeout <seconds>", "end --once with 1 after this time", seconds, "600")
+  .option("--take-over", "lead at once, without waiting until whoever led before is silent")
   .option("--listen <address:port>", "address of the HTTP interface (default: http.listen of stateward.yaml)")
   .action((_options, command: Command) => done(run(all(command))));
 

@@ -10,14 +10,17 @@ import { readyOf } from "../plan/conditions.ts";
 import { Git } from "../record/git.ts";
 import { removeStaleLocks } from "../record/mirror.ts";
 import { syncOrigin } from "../record/origin.ts";
+import { isCorrupt } from "../record/remote.ts";
 import { takeLock } from "./lock.ts";
 import { bar, eventLine, paint, print } from "./output.ts";
-import { type Reconciler, startReconciler, version } from "./wire.ts";
+import { version } from "./version.ts";
+import { type Reconciler, startReconciler } from "./wire.ts";
 import { exists, type GlobalOptions, openWorkspace, type Workspace } from "./workspace.ts";
 
 export interface RunOptions extends GlobalOptions {
   readonly once?: boolean;
   readonly listen?: string;
+  readonly takeOver?: boolean;
   /** Seconds after which `--once` gives up. */
   readonly timeout?: string;
 }
@@ -29,19 +32,34 @@ export async function run(options: RunOptions): Promise<number> {
   try {
     if (workspace.embedded) await prepareOrigin(workspace);
     const report = createReporter(workspace, options);
-    const reconciler = await startReconciler({
-      workspace,
-      events: report.event,
-      notice: report.notice,
-      ...(options.listen ? { listen: options.listen } : {}),
-    });
-    report.started(reconciler);
-    await writeFile(join(workspace.data, "run.json"), `${JSON.stringify({ url: reconciler.url, pid: process.pid })}\n`);
-    return await untilEnd(reconciler, options, report);
+    const signal = signalled(report);
+    for (;;) {
+      const end = await runOnce(workspace, options, { report, signal });
+      if (end !== "again") return end;
+    }
   } finally {
     await rm(join(workspace.data, "run.json"), { force: true });
     await unlock();
   }
+}
+
+/** From a start to its end: an exit status, or that another is to be started, because this one does not lead any more. */
+async function runOnce(
+  workspace: Workspace,
+  options: RunOptions,
+  { report, signal }: { readonly report: Reporter; readonly signal: Promise<number> },
+): Promise<End> {
+  const reconciler = await startReconciler({
+    workspace,
+    events: report.event,
+    notice: report.notice,
+    alert: report.alert,
+    ...(options.listen ? { listen: options.listen } : {}),
+    ...(options.takeOver ? { takeOver: true } : {}),
+  });
+  report.started(reconciler);
+  await writeFile(join(workspace.data, "run.json"), `${JSON.stringify({ url: reconciler.url, pid: process.pid })}\n`);
+  return untilEnd(reconciler, options, { report, signal });
 }
 
 async function prepareOrigin(workspace: Workspace): Promise<void> {
@@ -62,6 +80,7 @@ async function prepareOrigin(workspace: Workspace): Promise<void> {
 interface Reporter {
   readonly event: (event: EngineEvent) => void;
   readonly notice: (message: string) => void;
+  readonly alert: (message: string) => void;
   readonly started: (reconciler: Reconciler) => void;
 }
 
@@ -91,6 +110,10 @@ function createReporter(workspace: Workspace, options: RunOptions): Reporter {
       log.warn({ message }, "notice");
       say(paint("yellow", message));
     },
+    alert: (message) => {
+      log.error({ message }, "alert");
+      say(paint("red", message));
+    },
     started: (started) => {
       reconciler = started;
       log.info({ url: started.url, remote: workspace.embedded ? "embedded" : "named", version }, "started");
@@ -104,10 +127,26 @@ const onceEveryMs = 200;
 /** At rest for this many looks in a row means that nothing will move any more. */
 const quietLooks = 10;
 
-async function untilEnd(reconciler: Reconciler, options: RunOptions, report: Reporter): Promise<number> {
-  const signal = signalled(report);
+type End = number | "again";
+
+async function untilEnd(
+  reconciler: Reconciler,
+  options: RunOptions,
+  { report, signal }: { readonly report: Reporter; readonly signal: Promise<number> },
+): Promise<End> {
   const watching = watch(reconciler, options);
-  const status = await Promise.race([signal, watching.status]);
+  const failed = reconciler.leading.then(
+    () => new Promise<never>(() => {}),
+    (error: unknown) => (isCorrupt(error) ? ("again" as const) : Promise.reject(error)),
+  );
+  let status: End;
+  try {
+    status = await Promise.race([signal, watching.status, failed]);
+  } catch (error) {
+    watching.end();
+    await reconciler.stop().catch(() => {});
+    throw error;
+  }
   watching.end();
   try {
     await reconciler.stop();
@@ -141,18 +180,18 @@ function signalled(report: Reporter): Promise<number> {
 function watch(
   reconciler: Reconciler,
   options: RunOptions,
-): { readonly status: Promise<number>; readonly end: () => void } {
+): { readonly status: Promise<End>; readonly end: () => void } {
   const deadline = performance.now() + Number(options.timeout ?? 600) * 1000;
   let quiet = 0;
   let timer: NodeJS.Timeout | undefined;
-  const status = new Promise<number>((resolve) => {
+  const status = new Promise<End>((resolve) => {
     timer = setInterval(() => {
       const { ready, total, quiet: isQuiet } = reconciler.engine.progress();
       const { fatal, trouble } = reconciler.engine.state();
       quiet = isQuiet ? quiet + 1 : 0;
       const started = reconciler.engine.world() !== null;
-      const first = trouble !== null && !started;
-      if (fatal !== null) finish(1);
+      const first = trouble !== null && !started && reconciler.engine.recordStatus().role !== "standby";
+      if (fatal !== null) finish(reconciler.isDeposed() && !options.once ? "again" : 1);
       else if (!options.once) return;
       else if (started && ready === total && trouble === null) finish(0);
       else if (first || quiet >= quietLooks || performance.now() > deadline) {
@@ -160,7 +199,7 @@ function watch(
         finish(1);
       }
     }, onceEveryMs);
-    const finish = (status: number): void => {
+    const finish = (status: End): void => {
       clearInterval(timer);
       resolve(status);
     };

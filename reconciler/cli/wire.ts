@@ -1,5 +1,7 @@
 // The one place that names implementations: ports on one side, Git, disks, hosts and HTTP on the other.
-import { mkdir } from "node:fs/promises";
+import { randomUUID } from "node:crypto";
+import { mkdir, readFile } from "node:fs/promises";
+import { hostname } from "node:os";
 import { join, resolve } from "node:path";
 import type { FastifyInstance } from "fastify";
 import cron from "node-cron";
@@ -8,14 +10,22 @@ import { runProcess } from "../adapters/process.ts";
 import { LocalTransport, SshTransport, type Transport } from "../adapters/transport.ts";
 import { Fleet } from "../engine/fleet.ts";
 import { Engine } from "../engine/loop.ts";
-import { Failure } from "../model/failure.ts";
-import type { Clock, EventSink } from "../model/ports.ts";
+import { assert, Failure } from "../model/failure.ts";
+import type { Clock, EventSink, RepositoryControl } from "../model/ports.ts";
 import type { Settings, TransportName } from "../model/types.ts";
-import { DesiredMirror, openBare, removeStaleLocks } from "../record/mirror.ts";
+import { replaceFile } from "../record/disk.ts";
+import { DocumentCache } from "../record/document-cache.ts";
+import type { Git } from "../record/git.ts";
+import { Maintenance } from "../record/maintenance.ts";
+import { DesiredMirror, markDamaged, openMirror } from "../record/mirror.ts";
+import { quickList } from "../record/quick-list.ts";
+import { isCorrupt, Remote } from "../record/remote.ts";
 import { GitRecord } from "../record/store.ts";
+import { TipsFile } from "../record/tips.ts";
 import { createApp } from "../server/app.ts";
 import { loadTokenKey } from "../server/tokens.ts";
-import { createLoader, tokenKeyFile, type Workspace } from "./workspace.ts";
+import { version } from "./version.ts";
+import { createLoader, hookSecretFile, tokenKeyFile, type Workspace } from "./workspace.ts";
 
 export const systemClock: Clock = {
   now: () => Date.now(),
@@ -30,8 +40,12 @@ export interface WireOptions {
   readonly workspace: Workspace;
   readonly events: EventSink;
   readonly notice: (message: string) => void;
+  /** What whoever is on call must know. */
+  readonly alert: (message: string) => void;
   /** Address and port; default what the settings say. */
   readonly listen?: string;
+  /** Lead at once, whoever led before. */
+  readonly takeOver?: boolean;
 }
 
 export interface Reconciler {
@@ -40,24 +54,20 @@ export interface Reconciler {
   readonly settings: () => Settings;
   /** Address of the HTTP interface. */
   readonly url: string;
+  /** Resolves when this reconciler leads, which may be long after it has started. Rejects when it never can. */
+  readonly leading: Promise<void>;
+  /** True once another leads, or the history is in doubt: a new one may be started in its place, to stand by. */
+  readonly isDeposed: () => boolean;
   stop(): Promise<void>;
 }
 
-/** Starts everything. Rejects with a Failure when the first commit has problems or the record cannot be read. */
+/** Starts everything: it follows `main` and serves, and leads as soon as it may. Rejects with a Failure when it cannot. */
 export async function startReconciler(options: WireOptions): Promise<Reconciler> {
   const { workspace } = options;
   await mkdir(workspace.data, { recursive: true });
-  const git = await openBare(join(workspace.data, "mirror.git"), runProcess);
-  for (const name of await removeStaleLocks(git))
-    options.notice(`removed the lock ${name}, which a killed process left`);
-  const desired = new DesiredMirror(git, workspace.remote, createLoader());
-  const record: GitRecord = new GitRecord({
-    git,
-    remote: workspace.remote,
-    journalDir: join(workspace.data, "journal"),
-    windowMs: () => engine.world()?.desired.loaded.repository.settings.record.windowMs ?? 1000,
-    onFenced: (message) => engine.halt(message),
-    onNotice: options.notice,
+  const { git, desired, record } = await openRepository(options, {
+    windowMs: () => engine.settings()?.record.windowMs ?? 1000,
+    fenced: (message) => engine.halt(message),
   });
   const hosts = createHosts(workspace, () => currentSettings(engine));
   const engine: Engine = new Engine({
@@ -68,31 +78,106 @@ export async function startReconciler(options: WireOptions): Promise<Reconciler>
     actor: hosts.hosts,
     events: options.events,
   });
-  await engine.start();
+  await engine.poll();
   const fleet = new Fleet(engine, systemClock);
+  const maintenance = new Maintenance({
+    git,
+    onNotice: options.notice,
+    archive: async () => {
+      if (record.status().role !== "leading") return;
+      options.notice(`the record has grown: what it was is on ${await record.archive(new Date())}`);
+    },
+  });
   const schedule = new PollSchedule(engine);
-  const app = await listen(options, fleet, engine).catch(async (error: unknown) => {
+  const app = await listen(options, {
+    fleet,
+    engine,
+    repository: { wake: () => void engine.poll(), archive: () => record.archive(new Date()) },
+  }).catch(async (error: unknown) => {
     schedule.stop();
-    await engine.stop().catch(() => {});
+    await record.close();
     throw error;
   });
+  maintenance.start();
   const stop = async (): Promise<void> => {
     schedule.stop();
+    maintenance.stop();
     await app.close();
     try {
       await engine.stop();
+      await record.release();
     } finally {
       await record.close();
       await hosts.close();
     }
   };
-  return { engine, fleet, settings: () => currentSettings(engine), url: app.listeningOrigin, stop };
+  const leading = engine.start().catch(async (error: unknown) => {
+    if (isCorrupt(error)) await markDamaged(git);
+    throw error;
+  });
+  // Whoever waits for it hears of it; until then it is nobody's.
+  leading.catch(() => {});
+  return {
+    engine,
+    fleet,
+    settings: () => currentSettings(engine),
+    url: app.listeningOrigin,
+    leading,
+    isDeposed: () => record.status().role === "ended",
+    stop,
+  };
+}
+
+/** Everything that is Git: the mirror, the remotes, `main` and the record. */
+async function openRepository(
+  { workspace, notice, alert, takeOver = false }: WireOptions,
+  engine: { readonly windowMs: () => number; readonly fenced: (message: string) => void },
+): Promise<{ git: Git; desired: DesiredMirror; record: GitRecord }> {
+  const { data } = workspace;
+  const git = await openMirror(data, runProcess, { git: workspace.git, notice });
+  const tips = await TipsFile.open(data);
+  const remotes = [workspace.remote, ...workspace.fallbacks].map(
+    (url) => new Remote(git, url, quickList(git, url, runProcess)),
+  );
+  const [remote] = remotes;
+  assert(remote, "there is always a remote");
+  const record: GitRecord = new GitRecord({
+    git,
+    remote,
+    tips,
+    journalDir: join(data, "journal"),
+    // An embedded origin is this folder's own: nobody else can lead.
+    leadership: { instance: await instanceOf(data), host: hostname(), takeOver: takeOver || workspace.embedded },
+    windowMs: engine.windowMs,
+    onFenced: engine.fenced,
+    onNotice: notice,
+    onAlert: alert,
+  });
+  const desired = new DesiredMirror({
+    git,
+    remotes,
+    tips,
+    loader: createLoader(),
+    cache: new DocumentCache(join(data, "cache", "documents"), version),
+    heard: (listing) => record.heard(listing),
+  });
+  return { git, desired, record };
+}
+
+/** Identity of a data folder: made once. */
+async function instanceOf(data: string): Promise<string> {
+  const path = join(data, "instance");
+  const known = await readFile(path, "utf8").catch(() => "");
+  if (/^[0-9a-f-]{36}\n$/.test(known)) return known.trim();
+  const instance = randomUUID();
+  await replaceFile(path, `${instance}\n`);
+  return instance;
 }
 
 function currentSettings(engine: Engine): Settings {
-  const world = engine.world();
-  if (!world) throw new Failure("waiting", "no good commit yet", { reason: "NotReady" });
-  return world.desired.loaded.repository.settings;
+  const settings = engine.settings();
+  if (!settings) throw new Failure("waiting", "no good commit yet", { reason: "NotReady" });
+  return settings;
 }
 
 /** Folders of local hosts and ssh settings come from the settings in force when a host is first spoken to. */
@@ -138,7 +223,7 @@ class PollSchedule {
   }
 
   private follow(): void {
-    const wanted = this.engine.world()?.desired.loaded.repository.settings.poll ?? "*/5 * * * * *";
+    const wanted = this.engine.settings()?.poll ?? "*/5 * * * * *";
     if (wanted === this.expression) return;
     this.stop();
     this.expression = wanted;
@@ -158,15 +243,18 @@ class PollSchedule {
 
 async function listen(
   { workspace, listen: wanted }: WireOptions,
-  fleet: Fleet,
-  engine: Engine,
+  {
+    fleet,
+    engine,
+    repository,
+  }: { readonly fleet: Fleet; readonly engine: Engine; readonly repository: RepositoryControl },
 ): Promise<FastifyInstance> {
   const key = await loadTokenKey(tokenKeyFile(workspace));
-  const settings = engine.world()?.desired.loaded.repository.settings;
-  const address = wanted ?? settings?.http.listen ?? "127.0.0.1:8640";
-  const stateAccess = (): "token" | "open" =>
-    engine.world()?.desired.loaded.repository.settings.http.stateAccess ?? "token";
-  const app = await createApp({ fleet, key, stateAccess, version });
+  const secret = (await readFile(hookSecretFile(workspace)).catch(() => null))?.toString().trim() ?? "";
+  const hookSecret = secret === "" ? null : Buffer.from(secret);
+  const address = wanted ?? engine.settings()?.http.listen ?? "127.0.0.1:8640";
+  const stateAccess = (): "token" | "open" => engine.settings()?.http.stateAccess ?? "token";
+  const app = await createApp({ fleet, key, stateAccess, version, repository, hookSecret });
   const [host, port] = [
     address.slice(0, address.lastIndexOf(":")),
     Number(address.slice(address.lastIndexOf(":") + 1)),
@@ -183,6 +271,3 @@ async function listen(
   }
   return app;
 }
-
-/** Version of the package; a test compares it with package.json. */
-export const version = "0.1.0";

@@ -1,62 +1,120 @@
 // Where things are: the folder of the state repository, the reconciler's own data, the Git remote.
+import { readFileSync, statSync } from "node:fs";
 import { access } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import cron from "node-cron";
 import { runProcess } from "../adapters/process.ts";
 import { Failure } from "../model/failure.ts";
 import { RepositoryLoader } from "../model/repository.ts";
-import type { Git } from "../record/git.ts";
-import { fetchBranch, listRemote, observedRef, openBare } from "../record/mirror.ts";
+import { type Git, type GitOptions, sshCommand } from "../record/git.ts";
+import { openBare } from "../record/mirror.ts";
+import { observedRef } from "../record/refs.ts";
+import { type Listing, Remote } from "../record/remote.ts";
 
 /** Options that every command takes. */
 export interface GlobalOptions {
   readonly folder: string;
   readonly data?: string;
-  readonly repository?: string;
+  /** In the order of preference; the record is written to the first. */
+  readonly repository?: readonly string[];
+  /** File with credentials for the remote. */
+  readonly credentials?: string;
   readonly json?: boolean;
 }
 
 export interface Workspace {
   readonly folder: string;
   readonly data: string;
-  /** The Git remote; the embedded origin where none is named. */
+  /** The Git remote to which the record is written; the embedded origin where none is named. */
   readonly remote: string;
+  /** Remotes from which `main` is read while the first does not answer. */
+  readonly fallbacks: readonly string[];
   readonly embedded: boolean;
+  /** For every Git call. */
+  readonly git: GitOptions;
 }
 
 export function openWorkspace(options: GlobalOptions): Workspace {
   const folder = resolve(options.folder);
   const data = resolve(options.data ?? join(folder, ".stateward"));
-  const named = options.repository ?? process.env.STATEWARD_REPOSITORY;
-  const remote = named === undefined ? join(data, "origin.git") : /^[./]/.test(named) ? resolve(named) : named;
-  return { folder, data, remote, embedded: named === undefined };
+  const fromEnvironment = process.env.STATEWARD_REPOSITORY?.split(/\s+/).filter((url) => url !== "") ?? [];
+  const named = options.repository ?? fromEnvironment;
+  const [remote, ...fallbacks] = named.map((url) => (/^[./]/.test(url) ? resolve(url) : url));
+  const git = credentialOptions(options.credentials ?? process.env.STATEWARD_CREDENTIALS);
+  return { folder, data, remote: remote ?? join(data, "origin.git"), fallbacks, embedded: remote === undefined, git };
+}
+
+/**
+ * A file with credentials: lines as `git credential-store` keeps them (`https://user:token@host`), or a private key for ssh. Its name
+ * goes to Git, its content to nobody else.
+ */
+function credentialOptions(file: string | undefined): GitOptions {
+  if (file === undefined) return {};
+  const path = resolve(file);
+  let head: string;
+  try {
+    if ((statSync(path).mode & 0o077) !== 0) {
+      throw new Failure("invalid", `others may read the credentials in ${path}`, {
+        reason: "CredentialsOpen",
+        hint: `chmod 600 ${path}`,
+      });
+    }
+    head = readFileSync(path, "utf8").slice(0, 40);
+  } catch (cause) {
+    if (cause instanceof Failure) throw cause;
+    throw new Failure("invalid", `cannot read the credentials in ${path}`, {
+      reason: "NoCredentials",
+      hint: "give a file with lines such as https://user:token@host, or a private key for ssh",
+      cause,
+    });
+  }
+  const quoted = `'${path.replaceAll("'", "'\\''")}'`;
+  if (head.startsWith("-----BEGIN"))
+    return { env: { GIT_SSH_COMMAND: `${sshCommand} -o IdentitiesOnly=yes -i ${quoted}` } };
+  // The empty one first: helpers of this machine's settings are not asked.
+  const settings = ["", `store --file=${quoted}`];
+  const known = Number(process.env.GIT_CONFIG_COUNT ?? 0);
+  const entries = settings.flatMap((value, index) => [
+    [`GIT_CONFIG_KEY_${known + index}`, "credential.helper"],
+    [`GIT_CONFIG_VALUE_${known + index}`, value],
+  ]);
+  return { env: { ...Object.fromEntries(entries), GIT_CONFIG_COUNT: String(known + settings.length) } };
 }
 
 export const tokenKeyFile = (workspace: Workspace): string =>
   process.env.STATEWARD_TOKEN_KEY_FILE ?? join(workspace.data, "keys", "token.key");
+
+/** What a Git host signs its hooks with; without the file, hooks are refused. */
+export const hookSecretFile = (workspace: Workspace): string =>
+  process.env.STATEWARD_WEBHOOK_SECRET_FILE ?? join(workspace.data, "keys", "webhook.secret");
 
 /** A loader that also knows cron expressions. */
 export function createLoader(): RepositoryLoader {
   return new RepositoryLoader({ isCron: (expression) => cron.validate(expression) });
 }
 
+export interface RecordMirror {
+  readonly git: Git;
+  readonly remote: Remote;
+  readonly listing: Listing;
+  readonly observed: string | null;
+}
+
 /** The mirror with the latest `observed` of the remote, for commands that only read. */
-export async function openRecordMirror(workspace: Workspace): Promise<{ git: Git; observed: string | null }> {
+export async function openRecordMirror(workspace: Workspace): Promise<RecordMirror> {
   if (workspace.embedded && !(await exists(workspace.remote))) {
     throw new Failure("invalid", `there is no repository in ${workspace.remote}`, {
       reason: "NoRepository",
       hint: "start the reconciler first (stateward run), or name one with --repository",
     });
   }
-  const git = await openBare(join(workspace.data, "view.git"), runProcess);
-  const { observed } = await listRemote(git, workspace.remote);
-  if (observed !== null && !(await fetchBranch(git, workspace.remote, "observed"))) {
-    throw new Failure("stalled", "the branch observed was rewound or rewritten", {
-      reason: "RecordRewound",
-      hint: "find out who did it; to accept it, remove the folder .stateward/view.git",
-    });
-  }
-  return { git, observed: observed === null ? null : await git.resolve(observedRef) };
+  const git = await openBare(join(workspace.data, "view.git"), runProcess, workspace.git);
+  const remote = new Remote(git, workspace.remote);
+  const listing = await remote.list();
+  // Whoever only looks is shown what the remote has, whatever history it has.
+  if (listing.observed !== null && (await git.resolve(observedRef)) !== listing.observed)
+    await remote.fetch("refs/heads/observed", observedRef);
+  return { git, remote, listing, observed: listing.observed === null ? null : await git.resolve(observedRef) };
 }
 
 export async function exists(path: string): Promise<boolean> {

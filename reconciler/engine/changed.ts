@@ -2,6 +2,15 @@
 import type { DesiredCommit } from "../model/ports.ts";
 import type { Repository, Subject } from "../model/types.ts";
 
+/** The hosts that `after` changes, where it changes nothing else; null where the whole fleet has to be looked at. */
+export function editedHosts(before: DesiredCommit | null, after: DesiredCommit): readonly string[] | null {
+  const { delta } = after.loaded;
+  if (before === null || delta === null || delta.since !== before.loaded.key) return null;
+  const isLooked = (commit: DesiredCommit, name: string): boolean =>
+    commit.loaded.repository.hosts.get(name)?.transport !== "agent";
+  return delta.hosts.every((name) => isLooked(before, name) === isLooked(after, name)) ? delta.hosts : null;
+}
+
 /** Names of the subjects in `names` that `after` says something new about; all of them when settings or groups changed. */
 export function changedSubjects(
   before: DesiredCommit | null,

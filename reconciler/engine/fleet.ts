@@ -40,11 +40,14 @@ export class Fleet implements FleetReader, FleetWriter {
     const { trouble, fatal, readOnly } = this.engine.state();
     const { ready, total } = this.engine.progress();
     const commit = this.engine.world()?.desired.commit ?? null;
-    const message = fatal ?? trouble?.message ?? (commit === null ? "no good commit yet" : "");
+    const record = this.engine.recordStatus();
+    const waits = record.role === "leading" ? "" : record.message;
+    const message = fatal ?? trouble?.message ?? (waits === "" && commit === null ? "no good commit yet" : waits);
     return {
       ready: commit !== null && !readOnly,
       commit,
       message,
+      record,
       problems: trouble?.problems ?? [],
       inTarget: ready,
       subjects: total,
@@ -150,11 +153,13 @@ export class Fleet implements FleetReader, FleetWriter {
   /** A subject by name; without a name, the one shared machine's group, if there is exactly one. */
   private find(name: string | null): { world: World; subject: AnySubject; record: SubjectRecord } {
     const world = this.engine.world();
-    if (!world)
+    if (!world) {
+      this.mustBeWritable();
       throw new Failure("transient", "no good commit yet", {
         reason: "NotReady",
         hint: "see /readyz for the problems",
       });
+    }
     const subject = name === null ? onlyShared(world) : subjectOf(world, name);
     if (!subject) throw unknownSubject(name ?? "");
     return { world, subject, record: world.records.get(subject.name) ?? emptyRecord(subject.kind, subject.name) };
@@ -162,8 +167,9 @@ export class Fleet implements FleetReader, FleetWriter {
 
   private mustBeWritable(): void {
     const { fatal, readOnly } = this.engine.state();
+    const { role, message } = this.engine.recordStatus();
     if (readOnly)
-      throw new Failure("transient", fatal ?? "the reconciler is stopping", {
+      throw new Failure("transient", fatal ?? (role === "leading" ? "the reconciler is stopping" : message), {
         reason: "ReadOnly",
         hint: "send it again to the reconciler that takes over",
       });

@@ -12,16 +12,17 @@ import type {
   HostLooker,
   Inquiry,
   RecordReader,
+  RecordStatus,
   RecordWriter,
 } from "../model/ports.ts";
-import { emptyRecord, type MachineRecord, type SubjectRecord } from "../model/record.ts";
+import { emptyRecord, type MachineRecord, recordLimits, type SubjectRecord } from "../model/record.ts";
 import type { HostReport, StateClaim } from "../model/report.ts";
 import { renderAction, runsOnHost } from "../model/template.ts";
-import type { Check, Host, Step } from "../model/types.ts";
+import type { Check, Host, Settings, Step } from "../model/types.ts";
 import { readyOf } from "../plan/conditions.ts";
 import { type Act, type Decision, decide } from "../plan/decide.ts";
 import { type AnySubject, currentReport, guardValues, subjectNames, subjectOf, type World } from "../plan/world.ts";
-import { changedSubjects } from "./changed.ts";
+import { changedSubjects, editedHosts } from "./changed.ts";
 import { FollowedMain, type Trouble } from "./followed-main.ts";
 import { Looks } from "./looks.ts";
 import { eventsOf, merged, sameNews } from "./news.ts";
@@ -42,6 +43,13 @@ export interface EnginePorts {
 const looksAtOnceMax = 32;
 const inquireAgainMs = 1000;
 
+export interface EngineState {
+  /** What is wrong with the desired branch. */
+  readonly trouble: Trouble | null;
+  readonly fatal: string | null;
+  readonly readOnly: boolean;
+}
+
 export class Engine {
   private readonly ports: EnginePorts;
   private readonly records = new Map<string, SubjectRecord>();
@@ -56,7 +64,8 @@ export class Engine {
   private readonly main: FollowedMain;
   private polling: Promise<void> | null = null;
   private readonly appends = new Map<string, Promise<void>>();
-  private readonly listeningSince: number;
+  private listeningSince: number;
+  private leading = false;
   private stopping = false;
   private fatal: string | null = null;
 
@@ -74,11 +83,23 @@ export class Engine {
     });
   }
 
-  /** Loads the record and the desired branch. Rejects when the record cannot be read: without it nothing may be decided. */
+  /**
+   * Loads the record: resolves when this reconciler leads. Rejects when the record cannot be read: without it nothing may be decided.
+   * The desired branch is followed from the first poll on, before that too.
+   */
   async start(): Promise<void> {
     const { subjects } = await this.ports.record.load();
     for (const record of subjects) this.records.set(record.name, record);
-    await this.poll();
+    this.listeningSince = this.ports.clock.now();
+    this.leading = true;
+    const { current } = this.main;
+    if (current !== null) this.putInForce(null, current);
+    else await this.poll();
+  }
+
+  /** Settings of the commit in force, whether this reconciler leads or not; null before the first good one. */
+  settings(): Settings | null {
+    return this.main.current?.loaded.repository.settings ?? null;
   }
 
   /** Looks at the desired branch once. Calls that overlap share one poll. */
@@ -97,21 +118,31 @@ export class Engine {
     await this.polling;
     await Promise.allSettled(this.appends.values());
     await Promise.allSettled(this.runs);
-    if (this.fatal === null) await this.ports.record.flush();
+    if (this.fatal === null && this.leading) await this.ports.record.flush();
   }
 
-  /** The world now; null before the first good commit. */
+  /** The world now; null before the first good commit, and before this reconciler leads. */
   world(): World | null {
     const { records, reports, inFlight, listeningSince } = this;
     const { current: desired, rewound } = this.main;
-    if (desired === null) return null;
-    const mayStart = !rewound && inFlight.size < desired.loaded.repository.settings.parallel;
-    return { now: this.ports.clock.now(), desired, records, reports, inFlight, listeningSince, mayStart };
+    if (desired === null || !this.leading) return null;
+    const { behindMs } = this.ports.record.status();
+    const hasRoom = inFlight.size < desired.loaded.repository.settings.parallel;
+    const mayStart = !rewound && hasRoom && behindMs <= recordLimits.allBehindMs;
+    const mayStartOnce = behindMs <= recordLimits.onceBehindMs;
+    const now = this.ports.clock.now();
+    return { now, desired, records, reports, inFlight, listeningSince, mayStart, mayStartOnce };
   }
 
-  state(): { readonly trouble: Trouble | null; readonly fatal: string | null; readonly readOnly: boolean } {
+  state(): EngineState {
     const { trouble, rewound } = this.main;
-    return { trouble, fatal: this.fatal, readOnly: this.fatal !== null || this.stopping || rewound };
+    const { fatal, stopping, leading } = this;
+    return { trouble, fatal, readOnly: fatal !== null || stopping || rewound || !leading };
+  }
+
+  /** Who leads, and how far the record is behind. */
+  recordStatus(): RecordStatus {
+    return this.ports.record.status();
   }
 
   /** How far the fleet is: subjects in their target states, all subjects, and whether anything is still under way. */
@@ -259,6 +290,7 @@ export class Engine {
     const world = this.world();
     const subject = world && subjectOf(world, name);
     if (!world || !subject || this.stopping || this.fatal !== null) return false;
+    if (this.ports.record.status().behindMs > recordLimits.allBehindMs) return false;
     if (subject.kind === "group" || subject.hold === null) return true;
     return subject.hold.untilMs !== null && subject.hold.untilMs <= world.now;
   }
@@ -342,15 +374,22 @@ export class Engine {
   private async pollOnce(): Promise<void> {
     const change = await this.main.poll();
     if (this.stopping) return;
-    if (change) this.putInForce(change.before, change.after);
+    if (change && this.leading) this.putInForce(change.before, change.after);
     // A branch that is followed again lets those go on that waited.
     this.wakeBacklog();
   }
 
   private putInForce(before: DesiredCommit | null, after: DesiredCommit): void {
     const { hosts, machines } = after.loaded.repository;
-    this.waiters.setRepository(after.loaded.repository);
     this.ports.events({ kind: "desired", commit: after.commit, hosts: hosts.size, machines: machines.size });
+    const edited = editedHosts(before, after);
+    if (edited !== null) {
+      // The fleet is the one that it was: only they are looked at, and whoever waits for something.
+      this.arrived.again();
+      for (const name of [...edited, ...this.waiters.all()]) this.queue.wake(name);
+      return;
+    }
+    this.waiters.setRepository(after.loaded.repository);
     const world = this.world();
     assert(world, "a desired commit is in force");
     const names = subjectNames(world);

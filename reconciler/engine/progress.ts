@@ -14,6 +14,11 @@ export class Progress {
     this.said = false;
   }
 
+  /** Something is wanted anew of the same subjects: that they have all arrived is said again. */
+  again(): void {
+    this.said = false;
+  }
+
   /** Notes one subject. True when with it all have arrived, once for each time that they do. */
   note(name: string, ready: boolean): boolean {
     const before = this.ready.get(name);

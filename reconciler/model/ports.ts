@@ -61,7 +61,23 @@ export interface RecordReader {
   load(): Promise<LoadedRecord>;
 }
 
+/** Who leads, and how far the record is behind. */
+export interface RecordStatus {
+  /** `history`: the branch was rewound or rewritten, and a person has to say what holds (D6). */
+  readonly role: "starting" | "standby" | "history" | "leading" | "ended";
+  readonly epoch: number;
+  /** Who leads, as far as is known. */
+  readonly leader: { readonly instance: string; readonly host: string; readonly epoch: number } | null;
+  /** Why this one does not lead; empty while it does. */
+  readonly message: string;
+  /** Milliseconds since the remote was last known to have what was pushed; 0 while this one does not lead. */
+  readonly behindMs: number;
+  /** Subjects whose latest record is in the journal alone. */
+  readonly unpushed: number;
+}
+
 export interface RecordWriter {
+  status(): RecordStatus;
   /** Resolves when the change is on the disk, synced (D1). Rejects when it is not: then nothing may act on it. */
   append(change: RecordChange): Promise<void>;
   /** Resolves when everything appended so far is a commit that the remote has accepted (D2). */
@@ -172,6 +188,7 @@ export interface Health {
   readonly ready: boolean;
   readonly commit: string | null;
   readonly message: string;
+  readonly record: RecordStatus;
   /** Problems of the latest commit, when it was refused (D4). */
   readonly problems: readonly Problem[];
   readonly inTarget: number;
@@ -195,6 +212,14 @@ export interface FleetWriter {
   verdict(subject: string, machine: string | null, word: "retry" | "skip"): Promise<void>;
   /** A person asks for a host to be replayed from its initial states. */
   replay(subject: string): Promise<void>;
+}
+
+/** The state repository, for those who want it looked at or kept small. */
+export interface RepositoryControl {
+  /** Looks at the remote soon. */
+  wake(): void;
+  /** Gives the record a new root; resolves to the branch that keeps what was there. */
+  archive(): Promise<string>;
 }
 
 /** Something that happened, for people and logs: a constant name with fields. */

@@ -28,6 +28,7 @@ export const problemCodes = {
   SW007: "a key stands twice",
   SW008: "the file holds more than one document, or none",
   SW009: "the file is not valid UTF-8 text",
+  SW010: "the YAML parser did not survive the file",
   SW101: "unknown key",
   SW102: "a key that the format reserves and this version does not carry out",
   SW103: "wrong type",
@@ -58,6 +59,9 @@ export const problemCodes = {
   SW501: "stateward.yaml is missing",
   SW502: "the branch was rewound or rewritten",
   SW503: "not a regular file",
+  SW504: "the file is executable",
+  SW505: "the path has a name that not every system can have",
+  SW506: "two paths differ in case alone",
 } as const;
 
 export type ProblemCode = keyof typeof problemCodes;

@@ -5,6 +5,14 @@ import { Failure } from "./failure.ts";
 /** Version of the record's format; a program refuses a newer one. */
 export const recordFormat = 1;
 
+/** How long things go on while the record cannot be pushed, in milliseconds. */
+export const recordLimits = {
+  /** Beyond this, no step marked never is started. */
+  onceBehindMs: 60_000,
+  /** Beyond this, no step is started. */
+  allBehindMs: 300_000,
+} as const;
+
 export type ConditionType = "Ready" | "Reconciling" | "Stalled";
 
 /** kstatus condition: https://github.com/kubernetes-sigs/cli-utils/tree/master/pkg/kstatus */

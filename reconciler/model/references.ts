@@ -5,7 +5,7 @@ import type { GuardCompiler } from "./guard.ts";
 import { staticValues } from "./guard-values.ts";
 import { explainNoPath } from "./machine.ts";
 import { nearest, type Problem, type ProblemCode } from "./problem.ts";
-import type { Entry } from "./repository.ts";
+import type { Entry, Locate } from "./repository.ts";
 import {
   checkTemplate,
   expressionsOf,
@@ -19,13 +19,17 @@ import type { Action, Host, Machine, Repository, Subject, Template } from "./typ
 import type { ParsedYaml, YamlPath } from "./yaml.ts";
 
 /** All problems between files, in no particular order. */
-export function checkReferences(entries: readonly Entry[], repository: Repository, guards: GuardCompiler): Problem[] {
+export function checkReferences(
+  entries: Iterable<Entry>,
+  repository: Repository,
+  { guards, locate }: { readonly guards: GuardCompiler; readonly locate: Locate },
+): Problem[] {
   const problems: Problem[] = [];
   const addresses = new Map<string, string>();
   for (const entry of entries) {
     if (entry.kind === "machine") problems.push(...checkExpressions(entry, guards));
     if (entry.kind === "host") {
-      const check = new SubjectCheck(entry.parsed, repository, guards);
+      const check = new SubjectCheck(locate(entry), repository, guards);
       problems.push(...check.host(entry.host, addresses));
     }
     if (entry.kind === "group") {
@@ -96,6 +100,11 @@ function checkBoolean(parsed: ParsedYaml, path: YamlPath, text: string, guards: 
   return compiled.guard.type === "bool"
     ? []
     : [report(parsed, path, "SW402", `the expression yields ${compiled.guard.type}`, "compare it with something")];
+}
+
+/** What no two hosts may share; null for a host without an address. */
+export function addressKey({ address, transport, ssh }: Host): string | null {
+  return address === null ? null : `${address.toLowerCase()} ${transport === "ssh" ? ssh.port : ""}`;
 }
 
 /** Checks of one host or group against the rest of the repository. */
@@ -188,7 +197,7 @@ class SubjectCheck {
         ),
       ];
     }
-    const key = `${host.address.toLowerCase()} ${host.transport === "ssh" ? host.ssh.port : ""}`;
+    const key = addressKey(host) ?? "";
     const other = addresses.get(key);
     addresses.set(key, other ?? host.name);
     if (other === undefined || other === host.name) return [];

@@ -36,17 +36,19 @@ interface RawSettings {
 }
 
 /** A host from a value that passed `hostSchema`. */
-export function parseHost(parsed: ParsedYaml): Host {
-  const raw = parsed.value as RawHost;
+export function parseHost(file: string, value: unknown): Host {
+  const raw = value as RawHost;
   return {
     kind: "host",
     name: raw.host,
-    file: parsed.file,
+    file,
     machines: carried(raw),
     region: raw.region ?? null,
     address: raw.address ?? null,
     transport: raw.transport ?? "ssh",
-    ssh: { user: raw.ssh?.user ?? null, port: raw.ssh?.port ?? 22, hostKey: raw.ssh?.host_key ?? null },
+    ssh: raw.ssh
+      ? { user: raw.ssh.user ?? null, port: raw.ssh.port ?? 22, hostKey: raw.ssh.host_key ?? null }
+      : defaultSsh,
     owner: raw.owner ?? null,
     labels: texts(raw.labels),
     vars: texts(raw.vars),
@@ -94,12 +96,33 @@ export function parseSettings(value: unknown): Settings {
   };
 }
 
-function carried(raw: RawSubject): Map<string, string | null> {
-  const machines = new Map<string, string | null>(Object.entries(raw.targets ?? {}));
-  for (const machine of raw.machines ?? []) if (!machines.has(machine)) machines.set(machine, null);
-  return machines;
+const defaultSsh: Host["ssh"] = { user: null, port: 22, hostKey: null };
+
+/** Hosts of a fleet have few different targets and labels: equal ones are one value in memory. */
+const sharedMax = 10_000;
+const sharedMachines = new Map<string, ReadonlyMap<string, string | null>>();
+const sharedTexts = new Map<string, Readonly<Record<string, string>>>();
+
+function shared<T>(known: Map<string, T>, key: string, make: () => T): T {
+  const found = known.get(key);
+  if (found !== undefined) return found;
+  if (known.size >= sharedMax) known.clear();
+  const value = make();
+  known.set(key, value);
+  return value;
 }
 
-function texts(raw: Record<string, unknown> | undefined): Record<string, string> {
-  return Object.fromEntries(Object.entries(raw ?? {}).map(([key, value]) => [key, String(value)]));
+function carried(raw: RawSubject): ReadonlyMap<string, string | null> {
+  const { targets = {}, machines: names = [] } = raw;
+  return shared(sharedMachines, JSON.stringify([targets, names]), () => {
+    const machines = new Map<string, string | null>(Object.entries(targets));
+    for (const machine of names) if (!machines.has(machine)) machines.set(machine, null);
+    return machines;
+  });
+}
+
+function texts(raw: Record<string, unknown> | undefined): Readonly<Record<string, string>> {
+  return shared(sharedTexts, JSON.stringify(raw ?? {}), () =>
+    Object.fromEntries(Object.entries(raw ?? {}).map(([key, value]) => [key, String(value)])),
+  );
 }

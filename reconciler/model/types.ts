@@ -1,4 +1,5 @@
 // The words of the product as types. Values here are parsed and checked; raw YAML and JSON never travel further than the parsers.
+import type { Problem } from "./problem.ts";
 
 /** Text with `${...}` expressions in it; see `template.ts`. */
 export type Template = string;
@@ -160,7 +161,13 @@ export interface Repository {
 /** A file of a state repository as it stands in a commit or a folder. */
 export interface SourceFile {
   readonly path: string;
-  readonly text: string;
+  /** Null where the parsed value is at hand, and the text is not. */
+  readonly text: string | null;
   /** Identity of the content (a blob id), so that parsed values can be kept. */
   readonly id: string;
+  /** What the text says, where that is known already. */
+  readonly parsed?: ParsedDocument;
 }
+
+/** A document that was parsed and checked by itself: plain data that keeps to its schema, or problems. */
+export type ParsedDocument = { readonly value: unknown } | { readonly problems: readonly Problem[] };

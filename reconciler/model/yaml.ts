@@ -2,6 +2,7 @@
 import { type Document, isMap, isNode, isScalar, isSeq, LineCounter, type Node, parseAllDocuments } from "yaml";
 import type { Place, Problem, ProblemCode } from "./problem.ts";
 import { findLimitBreach } from "./yaml-limits.ts";
+import { parsePlainYaml } from "./yaml-plain.ts";
 
 /** Keys and indexes from the root to a part of a document. */
 export type YamlPath = readonly (string | number)[];
@@ -17,6 +18,12 @@ export interface ParsedYaml {
 
 /** Parses one document with the core schema: no tags, no merge keys, no aliases, and unique keys. */
 export function parseYaml(file: string, text: string): ParsedYaml {
+  const plain = parsePlainYaml(text);
+  return plain ? parsed(file, text, plain.value) : parseFullYaml(file, text);
+}
+
+/** Parses any text, slowly. `parseYaml` gives the same for every text: exported so that a test can say so. */
+export function parseFullYaml(file: string, text: string): ParsedYaml {
   const breach = findLimitBreach(text);
   if (breach) {
     const before = text.slice(0, breach.offset).split("\n");
@@ -40,10 +47,14 @@ export function parseYaml(file: string, text: string): ParsedYaml {
     );
   });
   if (problems.length > 0) return failed(file, problems);
-  // Only a file with problems is located in: its tree is made again then, once, and others keep none.
+  return parsed(file, text, document.toJS({ maxAliasCount: 0 }));
+}
+
+/** Only a file with problems is located in: its tree is made again then, once, and others keep none. */
+function parsed(file: string, text: string, value: unknown): ParsedYaml {
   let tree: Tree | null = null;
-  const value: unknown = document.toJS({ maxAliasCount: 0 });
-  return { file, value, problems, locate: (path, what) => locate((tree ??= read(text)), file, path, what ?? "value") };
+  const find: ParsedYaml["locate"] = (path, what) => locate((tree ??= read(text)), file, path, what ?? "value");
+  return { file, value, problems: [], locate: find };
 }
 
 interface Tree {

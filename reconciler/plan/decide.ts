@@ -199,9 +199,11 @@ class Draft {
     const busy = this.act !== null || this.world.inFlight.has(this.subject.name);
     const wants = next.kind === "go" || next.kind === "inquire";
     if (busy && wants) return this.queue(name, entry, "another transition of the host runs");
-    if (wants && !this.world.mayStart) {
+    const isOnce = next.kind === "go" && next.transition.steps.some(({ repeat }) => repeat === "never");
+    if (wants && (!this.world.mayStart || (isOnce && !this.world.mayStartOnce))) {
       this.deferred = true;
-      return this.queue(name, entry, "it starts when others have ended");
+      const until = this.world.mayStart ? "the record can be pushed again" : "others have ended";
+      return this.queue(name, entry, `it starts when ${until}`);
     }
     let settled = withConditions(entry, conditionsFor(next), this.world.now);
     if (next.kind === "inquire") this.act = { kind: "inquire", machine: name, step: next.step };

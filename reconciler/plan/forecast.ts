@@ -125,5 +125,5 @@ export function recordedWorld(world: Pick<World, "now" | "desired" | "records">)
       facts: {},
     });
   }
-  return { ...world, reports, inFlight: new Set(), listeningSince: world.now, mayStart: true };
+  return { ...world, reports, inFlight: new Set(), listeningSince: world.now, mayStart: true, mayStartOnce: true };
 }

@@ -18,6 +18,8 @@ export interface World {
   readonly listeningSince: number;
   /** False when nothing may be started now: too much is running already, or the history is in doubt (D6). */
   readonly mayStart: boolean;
+  /** False when no step marked never may be started now: its start could not be pushed. */
+  readonly mayStartOnce: boolean;
 }
 
 /** A host or a group with machines of its own. */

@@ -1,5 +1,8 @@
-// Commits without index and work tree: one `fast-import` stream a commit.
+// Commits without index and work tree: the new blobs, the folders above them and the commit become one pack, then a ref points there.
 import type { Git } from "./git.ts";
+import { type NewObject, newObject, writePack } from "./pack.ts";
+import { writeRef } from "./refs.ts";
+import { Folders, type FoldersPlan } from "./tree.ts";
 
 export interface CommitFile {
   readonly path: string;
@@ -17,26 +20,42 @@ export interface NewCommit {
   readonly timeSeconds: number;
 }
 
-/** Writes a commit and points the ref at it; returns its id. Objects and ref are on the disk when this resolves. */
-export async function writeCommit(git: Git, commit: NewCommit): Promise<string> {
-  const lines = [
-    `commit ${commit.ref}`,
-    `committer Stateward <stateward@localhost> ${commit.timeSeconds} +0000`,
-    data(commit.message),
-    // An all-zero parent makes a root commit even where the ref exists.
-    commit.parent === null ? "" : `from ${commit.parent}`,
-    ...(commit.removed ?? []).map((path) => `D ${path}`),
-    ...commit.files.map(({ path, content }) => `M 100644 inline ${path}\n${data(content)}`),
-    "done",
-  ];
-  if (commit.parent === null) lines.unshift(`reset ${commit.ref}`, "");
-  const input = `${lines.filter((line, index) => line !== "" || index < 2).join("\n")}\n`;
-  await git.run(["fast-import", "--quiet", "--done", "--force", "--date-format=raw"], { input, timeoutMs: 600_000 });
-  return git.run(["rev-parse", "--verify", commit.ref]).then((id) => id.trim());
+/** Blobs and folders that the files make; nothing is written yet. */
+export function planCommit(
+  folders: Folders,
+  { files, removed = [] }: Pick<NewCommit, "files" | "removed">,
+): { readonly plan: FoldersPlan; readonly objects: readonly NewObject[] } {
+  const blobs = files.map(({ content }) => newObject("blob", Buffer.from(content)));
+  const plan = folders.plan([
+    ...files.map(({ path }, index) => ({ path, id: blobs[index]?.id ?? null })),
+    ...removed.map((path) => ({ path, id: null })),
+  ]);
+  return { plan, objects: [...blobs, ...plan.objects] };
 }
 
-function data(text: string): string {
-  return `data ${Buffer.byteLength(text)}\n${text}`;
+/** A commit object of ours. */
+export function commitObject(
+  tree: string,
+  { parent, message, timeSeconds }: Pick<NewCommit, "parent" | "message" | "timeSeconds">,
+): NewObject {
+  const who = `Stateward <stateward@localhost> ${timeSeconds} +0000`;
+  const parents = parent === null ? "" : `parent ${parent}\n`;
+  return newObject("commit", Buffer.from(`tree ${tree}\n${parents}author ${who}\ncommitter ${who}\n\n${message}`));
+}
+
+/** Writes a commit on `folders`, which are those of its parent, and points the ref at it. All of it is on the disk when this resolves. */
+export async function writeCommit(git: Git, folders: Folders, commit: NewCommit): Promise<string> {
+  const { plan, objects } = planCommit(folders, commit);
+  const object = commitObject(plan.id, commit);
+  await writePack(git.dir, [...objects, object]);
+  await writeRef(git.dir, commit.ref, object.id);
+  folders.adopt(plan);
+  return object.id;
+}
+
+/** Folders of a commit; none for null. */
+export async function foldersOf(git: Git, commit: string | null): Promise<Folders> {
+  return commit === null ? Folders.empty() : Folders.read(git.objects, `${commit}^{tree}`);
 }
 
 export interface MessageParts {

@@ -1,6 +1,7 @@
 // Git as a child process: constant options, operands after `--`, no prompts, no hooks, everything synced, an end for every call.
 import { Failure } from "../model/failure.ts";
 import type { RunProcess } from "../model/ports.ts";
+import { ObjectReader } from "./objects.ts";
 
 export interface GitCall {
   readonly input?: string;
@@ -13,6 +14,15 @@ export interface GitResult {
   readonly stdout: string;
   readonly bytes: Uint8Array;
   readonly stderr: string;
+}
+
+/** A connection that cannot be made, or goes silent, ends; nobody is there to be asked. */
+export const sshCommand: string =
+  "ssh -o BatchMode=yes -o ConnectTimeout=10 -o ServerAliveInterval=10 -o ServerAliveCountMax=3";
+
+/** Arguments of every Git call on a repository. */
+export function gitArguments(dir: string, args: readonly string[]): string[] {
+  return [...constantOptions, "--git-dir", dir, ...args];
 }
 
 const constantOptions = [
@@ -43,18 +53,38 @@ export function gitEnvironment(
   const kept = Object.entries(environment).filter(
     (pair): pair is [string, string] => pair[1] !== undefined && !clearedVariables.includes(pair[0]),
   );
-  return { ...Object.fromEntries(kept), GIT_TERMINAL_PROMPT: "0", LC_ALL: "C", GIT_OPTIONAL_LOCKS: "0" };
+  return {
+    GIT_SSH_COMMAND: sshCommand,
+    ...Object.fromEntries(kept),
+    GIT_TERMINAL_PROMPT: "0",
+    LC_ALL: "C",
+    GIT_OPTIONAL_LOCKS: "0",
+    // The mirror is written by this program too: its formats are said, not left to what a newer Git prefers.
+    GIT_DEFAULT_HASH: "sha1",
+    GIT_DEFAULT_REF_FORMAT: "files",
+  };
 }
 
 /** Git in one bare repository. */
 export class Git {
   readonly dir: string;
+  readonly objects: ObjectReader;
   private readonly runProcess: RunProcess;
-  private readonly env = gitEnvironment();
+  readonly env: Readonly<Record<string, string>>;
+  /** Program and arguments before those of Git, such as `nice`. */
+  private readonly before: readonly string[];
 
-  constructor(dir: string, runProcess: RunProcess) {
+  constructor(dir: string, runProcess: RunProcess, options: GitOptions = {}) {
     this.dir = dir;
     this.runProcess = runProcess;
+    this.objects = options.objects ?? new ObjectReader(dir);
+    this.env = { ...gitEnvironment(), ...options.env };
+    this.before = options.before ?? [];
+  }
+
+  /** The same repository for work that has time: other programs go first. */
+  inBackground(): Git {
+    return new Git(this.dir, this.runProcess, { env: this.env, before: ["nice", "-n", "19"], objects: this.objects });
   }
 
   /** The result whatever the exit status; a Failure only when Git could not run or did not end in time. */
@@ -67,7 +97,12 @@ export class Git {
       ...(call.input === undefined ? {} : { input: call.input }),
     };
     const result = await this.runProcess({
-      argv: ["git", ...constantOptions, "--git-dir", this.dir, ...args],
+      argv: [
+        this.before[0] ?? "git",
+        ...this.before.slice(1),
+        ...(this.before.length > 0 ? ["git"] : []),
+        ...gitArguments(this.dir, args),
+      ],
       ...order,
     }).catch((cause: unknown) => {
       throw new Failure("transient", "git cannot be started", {
@@ -92,53 +127,28 @@ export class Git {
     return result.stdout;
   }
 
-  /** The object that a ref points to, or null. */
-  async resolve(ref: string): Promise<string | null> {
-    const { exit, stdout } = await this.try(["rev-parse", "--verify", "--quiet", ref]);
-    return exit === 0 ? stdout.trim() : null;
+  /** The object that a name such as a ref stands for, or null. */
+  async resolve(name: string): Promise<string | null> {
+    return (await this.objects.read(name))?.id ?? null;
   }
 
-  /** Texts of blobs by their ids, through one `cat-file --batch`. */
-  async blobs(ids: readonly string[]): Promise<Map<string, string>> {
-    const texts = new Map<string, string>();
-    if (ids.length === 0) return texts;
-    const result = await this.try(["cat-file", "--batch", "--buffer"], {
-      input: `${ids.join("\n")}\n`,
-      timeoutMs: 600_000,
-    });
-    if (result.exit !== 0) throw gitFailure(["cat-file"], result);
-    const bytes = Buffer.from(result.bytes);
-    for (let at = 0; at < bytes.length; ) {
-      const end = bytes.indexOf(10, at);
-      const [id = "", type, size] = bytes.toString("latin1", at, end).split(" ");
-      if (type !== "blob")
-        throw new Failure("transient", `object ${id} is ${type ?? "missing"}`, {
-          reason: "GitCorrupt",
-          hint: "remove the mirror folder: it is cloned afresh",
-        });
-      texts.set(id, bytes.toString("utf8", end + 1, end + 1 + Number(size)));
-      at = end + 2 + Number(size);
+  /** True when `commit` is `ancestor` or descends from it; false also when the mirror does not have one of them. */
+  async descends(commit: string, ancestor: string): Promise<boolean> {
+    let at: string | undefined = commit;
+    // Most tips are a few commits on: that is seen without a process.
+    for (let step = 0; step < 16 && at !== undefined; step++) {
+      if (at === ancestor) return true;
+      const text: string = (await this.objects.read(at))?.data.toString() ?? "";
+      at = /^parent ([0-9a-f]{40})$/m.exec(text.slice(0, text.indexOf("\n\n")))?.[1];
     }
-    return texts;
-  }
-
-  /** Every file below the given paths in a commit. */
-  async tree(commit: string, paths: readonly string[]): Promise<TreeEntry[]> {
-    const listing = await this.run(["ls-tree", "-r", "-z", "-l", "--full-tree", commit, "--", ...paths]);
-    return listing.split("\0").flatMap((line) => {
-      const [head = "", path] = line.split("\t");
-      const [mode = "", , id = "", size = "0"] = head.split(/ +/);
-      return path === undefined ? [] : [{ mode, id, path, size: Number(size) || 0 }];
-    });
+    return (await this.try(["merge-base", "--is-ancestor", ancestor, commit])).exit === 0;
   }
 }
 
-export interface TreeEntry {
-  readonly mode: string;
-  readonly id: string;
-  readonly path: string;
-  /** Bytes; 0 for what is not a blob. */
-  readonly size: number;
+export interface GitOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  readonly before?: readonly string[];
+  readonly objects?: ObjectReader;
 }
 
 /** A Git call that failed, with its last line and no credentials. */
@@ -161,8 +171,14 @@ export function withoutCredentials(text: string): string {
   return text.replaceAll(/([a-z][a-z0-9+.-]*:\/\/)[^/@\s]+@/gi, "$1***@");
 }
 
-/** Refuses addresses that Git would take for an option or a program. */
+/** Refuses addresses that Git would take for an option or a program, and secrets where every process can read them (A2). */
 export function checkRemote(url: string): string {
+  if (/^[a-z][a-z0-9+.-]*:\/\/[^/@]*:[^/@]*@/i.test(url)) {
+    throw new Failure("invalid", `the address holds a password: ${withoutCredentials(url)}`, {
+      reason: "SecretInAddress",
+      hint: "other programs can read arguments: leave it out, and give a file with --credentials, or set up a credential helper",
+    });
+  }
   if (url === "" || url.startsWith("-") || /^[a-z]+::/i.test(url) || /[\n\0]/.test(url)) {
     throw new Failure("invalid", `not a Git remote: ${withoutCredentials(url)}`, {
       reason: "BadRemote",

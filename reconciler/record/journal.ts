@@ -1,8 +1,9 @@
 // The journal: changes of the record that are not pushed yet, on the local disk, synced before anything is acknowledged (D1).
 // Segments of lines `checksum json`; a torn tail is recognised by its checksum and cut. Replaying a segment twice does no harm.
 import { createHash } from "node:crypto";
-import { type FileHandle, mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
+import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { syncFolder } from "./disk.ts";
 
 /** One line of the journal: a subject's whole record, and the line for the commit message. */
 export interface JournalEntry {
@@ -19,6 +20,8 @@ interface Waiting {
 
 export class Journal {
   private readonly dir: string;
+  /** Bytes in all segments. */
+  bytes = 0;
   private segment = 0;
   private file: FileHandle | null = null;
   private waiting: Waiting[] = [];
@@ -37,7 +40,9 @@ export class Journal {
     const journal = new Journal(dir);
     const entries: JournalEntry[] = [];
     for (const number of await journal.segments()) {
-      entries.push(...parseSegment(await readFile(journal.path(number), "utf8")));
+      const text = await readFile(journal.path(number), "utf8");
+      journal.bytes += text.length;
+      entries.push(...parseSegment(text));
       journal.segment = number;
     }
     await journal.rotate();
@@ -68,7 +73,24 @@ export class Journal {
 
   /** Removes every segment up to `last`. */
   async cut(last: number): Promise<void> {
-    for (const number of await this.segments()) if (number <= last) await rm(this.path(number), { force: true });
+    for (const number of await this.segments()) {
+      if (number > last) continue;
+      const { size } = await stat(this.path(number));
+      await rm(this.path(number), { force: true });
+      this.bytes -= size;
+    }
+  }
+
+  /** Puts entries that say all that the journal says in the place of it. `latest` is asked when the new segment begins. */
+  async compact(latest: () => readonly JournalEntry[]): Promise<void> {
+    const before = await this.rotate();
+    await this.inOrder(async () => {
+      const text = latest().map(lineOf).join("");
+      await this.file?.appendFile(text);
+      await this.file?.sync();
+      this.bytes += Buffer.byteLength(text);
+    });
+    await this.cut(before);
   }
 
   /** Sets all segments aside, for people to look at: someone else has written the record since. */
@@ -102,7 +124,9 @@ export class Journal {
     this.waiting = [];
     try {
       if (this.file === null) throw new Error("the journal is closed");
-      await this.file.appendFile(batch.map(({ line }) => line).join(""));
+      const text = batch.map(({ line }) => line).join("");
+      await this.file.appendFile(text);
+      this.bytes += Buffer.byteLength(text);
       await this.file.datasync();
       for (const { resolve } of batch) resolve();
     } catch (error) {
@@ -140,14 +164,4 @@ function parseSegment(text: string): JournalEntry[] {
     entries.push(JSON.parse(body) as JournalEntry);
   }
   return entries;
-}
-
-/** Makes the names in a folder durable. */
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, "r");
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
 }

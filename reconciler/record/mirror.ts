@@ -1,27 +1,67 @@
 // The mirror: a bare repository that follows the remote's `main` and `observed`. It never has a work tree, and only moves forward (D6).
-import { mkdir, readdir, rm, stat } from "node:fs/promises";
+import { access, mkdir, readdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { Failure, messageOf } from "../model/failure.ts";
+import { Failure } from "../model/failure.ts";
 import type { DesiredCommit, DesiredReader, Poll, RunProcess } from "../model/ports.ts";
 import { hasErrors, type Problem, sortProblems } from "../model/problem.ts";
-import { isStatePath, RepositoryLoader } from "../model/repository.ts";
-import type { SourceFile } from "../model/types.ts";
-import { checkRemote, Git, type GitResult, gitFailure, type TreeEntry, withoutCredentials } from "./git.ts";
+import { type FileChange, isStatePath, type LoadedRepository, type RepositoryLoader } from "../model/repository.ts";
+import type { DocumentCache } from "./document-cache.ts";
+import { type DocumentRef, readDocuments } from "./documents.ts";
+import { type FollowOptions, follow } from "./follow.ts";
+import { Git, type GitOptions } from "./git.ts";
+import { removePartialPacks } from "./pack.ts";
+import { clashes, isOdd, oddEntry } from "./paths.ts";
+import { acceptedRef, observedRef, removeEmptyRefs, writeRef } from "./refs.ts";
+import { type Listing, type Remote, unreachable } from "./remote.ts";
+import { diffTrees, type TreeChange } from "./tree-diff.ts";
 
-export const mainRef = "refs/stateward/main";
-/** The last commit of `main` without problems: what stays in force over a restart (D4). */
-const acceptedRef = "refs/stateward/accepted";
-export const observedRef = "refs/stateward/observed";
-
-/** Paths of a state repository that are read. */
+/** What stands at the top of a state repository and is read. */
 export const statePaths: readonly string[] = ["stateward.yaml", "machines", "hosts"];
 
 /** Opens the bare repository in `dir`, and makes it if there is none. */
-export async function openBare(dir: string, runProcess: RunProcess): Promise<Git> {
+export async function openBare(dir: string, runProcess: RunProcess, options: GitOptions = {}): Promise<Git> {
   await mkdir(dir, { recursive: true });
-  const git = new Git(dir, runProcess);
-  if ((await git.try(["rev-parse", "--git-dir"])).exit !== 0)
-    await git.run(["init", "--quiet", "--bare", "--initial-branch=main", dir]);
+  const git = new Git(dir, runProcess, options);
+  const isThere = await access(join(dir, "HEAD")).then(
+    () => true,
+    () => false,
+  );
+  if (!isThere) await git.run(["init", "--quiet", "--bare", "--initial-branch=main", dir]);
+  return git;
+}
+
+/** A mirror in which something cannot be read is put here, for people to look at; the newest only. */
+const asideName = "mirror-damaged.git";
+/** Its presence says that the mirror was found damaged. */
+const damagedMark = "stateward-damaged";
+
+/** Says that the next start is not to use this mirror. */
+export async function markDamaged(git: Git): Promise<void> {
+  await mkdir(join(git.dir, damagedMark), { recursive: true });
+}
+
+/** Opens the mirror of a data folder as it must be after a crash or a power cut. Says what it mended. Only the folder's one owner may. */
+export async function openMirror(
+  data: string,
+  runProcess: RunProcess,
+  options: { readonly git?: GitOptions; readonly notice: (message: string) => void },
+): Promise<Git> {
+  const dir = join(data, "mirror.git");
+  const isDamaged = await stat(join(dir, damagedMark)).then(
+    () => true,
+    () => false,
+  );
+  if (isDamaged) {
+    await rm(join(data, asideName), { recursive: true, force: true });
+    await rename(dir, join(data, asideName));
+    options.notice(`the mirror was damaged: it is kept in ${join(data, asideName)}, and fetched afresh`);
+  }
+  const git = await openBare(dir, runProcess, options.git);
+  for (const name of await removeStaleLocks(git))
+    options.notice(`removed the lock ${name}, which a killed process left`);
+  for (const name of await removeEmptyRefs(dir))
+    options.notice(`removed the ref ${name}, which a power cut left empty`);
+  await removePartialPacks(dir);
   return git;
 }
 
@@ -45,75 +85,90 @@ export async function removeStaleLocks(git: Git): Promise<string[]> {
   return names;
 }
 
-/** Object ids of the remote's branches, null where a branch does not exist. */
-export async function listRemote(git: Git, remote: string): Promise<{ main: string | null; observed: string | null }> {
-  const listing = await git.run(["ls-remote", "--", checkRemote(remote), "refs/heads/main", "refs/heads/observed"]);
-  const ids = new Map(listing.split("\n").map((line) => [line.split("\t")[1], line.split("\t")[0] ?? ""]));
-  return { main: ids.get("refs/heads/main") ?? null, observed: ids.get("refs/heads/observed") ?? null };
+export interface DesiredOptions extends Omit<FollowOptions, "remote"> {
+  /** In the order of preference: the first that answers is asked. */
+  readonly remotes: readonly Remote[];
+  readonly loader: RepositoryLoader;
+  readonly cache: DocumentCache;
+  /** Hears each listing of the first remote. */
+  readonly heard?: (listing: Listing) => void;
 }
 
-/** Fetches one branch into the mirror. Says false when the branch was rewound or rewritten: then the mirror stays as it is. */
-export async function fetchBranch(git: Git, remote: string, branch: "main" | "observed"): Promise<boolean> {
-  const refspec = `refs/heads/${branch}:refs/stateward/${branch}`;
-  const result = await git.try(["fetch", "--no-tags", "--no-write-fetch-head", "--", checkRemote(remote), refspec], {
-    timeoutMs: 600_000,
-  });
-  if (result.exit === 0) return true;
-  if (isRewound(result)) return false;
-  throw gitFailure(["fetch"], result);
+/** A commit of `main` as it was read. */
+interface Read {
+  readonly commit: string;
+  readonly loaded: LoadedRepository;
+  /** Problems of entries that are not files as they should be, by path. */
+  readonly odd: ReadonlyMap<string, Problem>;
 }
 
-function isRewound(result: GitResult): boolean {
-  return /^ ! \[rejected\]/m.test(result.stderr);
-}
-
-/** Follows `main`: parses each new commit, keeping what did not change. */
+/** Follows `main`: reads what changed in each new commit, keeping what did not. */
 export class DesiredMirror implements DesiredReader {
-  private readonly git: Git;
-  private readonly remote: string;
-  private readonly loader: RepositoryLoader;
-  private texts = new Map<string, string>();
+  private readonly options: DesiredOptions;
+  /** Commit that was read last. */
   private last: string | null = null;
+  /** What the next commit is compared with: the last one without problems, if there is one. */
+  private base: Read | null = null;
 
-  constructor(git: Git, remote: string, loader: RepositoryLoader) {
-    this.git = git;
-    this.remote = remote;
-    this.loader = loader;
+  constructor(options: DesiredOptions) {
+    this.options = options;
   }
 
   async poll(): Promise<Poll> {
     try {
       return await this.look();
     } catch (error) {
-      return { kind: "unreachable", message: withoutCredentials(messageOf(error)) };
+      if (error instanceof Failure && error.reason === "GitCorrupt") await markDamaged(this.options.git);
+      return { kind: "unreachable", message: unreachable(error) };
     }
   }
 
   private async look(): Promise<Poll> {
-    const { main } = await listRemote(this.git, this.remote);
-    if (main === null) {
+    const { git, tips } = this.options;
+    const { remote, main, isFirst } = await this.list();
+    if (main === null && tips.now.main === null) {
       throw new Failure("waiting", "the remote has no branch main", {
         reason: "NoMain",
         hint: "push the state repository to it",
       });
     }
     if (main === this.last) return { kind: "unchanged" };
-    if (!(await fetchBranch(this.git, this.remote, "main"))) {
-      const accepted = await this.git.resolve(mainRef);
-      const message = `main was rewound or rewritten to ${main.slice(0, 8)}: nothing is started until ${accepted?.slice(0, 8) ?? "it"} is part of it again (git push origin ${accepted ?? "COMMIT"}:main)`;
-      const kept = this.last === null ? accepted : null;
-      const poll = kept === null ? null : await this.read(kept);
+    // A remote that stands in for another may be behind it.
+    if (!isFirst && main !== null && tips.now.main !== null && (await git.descends(tips.now.main, main)))
+      return this.last === null ? this.read(tips.now.main) : { kind: "unchanged" };
+    const message = await follow({ git, remote, tips }, "main", main);
+    if (message !== null) {
+      const kept = this.last === null ? tips.now.main : null;
+      const poll = kept === null || (await git.resolve(kept)) === null ? null : await this.read(kept);
       return poll?.kind === "changed" ? { ...poll, rewound: message } : { kind: "rewound", message };
     }
-    return this.read((await this.git.resolve(mainRef)) ?? main);
+    return tips.now.main === null ? { kind: "unchanged" } : this.read(tips.now.main);
+  }
+
+  /** Asks one remote after the other. */
+  private async list(): Promise<{ remote: Remote; main: string | null; isFirst: boolean }> {
+    const { remotes, heard } = this.options;
+    const failures: unknown[] = [];
+    for (const [index, remote] of remotes.entries()) {
+      try {
+        const listing = await remote.list();
+        if (index === 0) heard?.(listing);
+        return { remote, main: listing.main, isFirst: index === 0 };
+      } catch (error) {
+        failures.push(error);
+      }
+    }
+    throw failures[0];
   }
 
   private async read(commit: string): Promise<Poll> {
+    const { git } = this.options;
     const first = this.last === null;
     const desired = await this.at(commit);
     this.last = commit;
     if (!hasErrors(desired.loaded.problems)) {
-      await this.git.run(["update-ref", acceptedRef, commit]);
+      // What is remembered for the next start need not be waited for.
+      void writeRef(git.dir, acceptedRef, commit).catch(() => {});
       return { kind: "changed", desired };
     }
     const good = first ? await this.lastGood() : null;
@@ -122,10 +177,11 @@ export class DesiredMirror implements DesiredReader {
 
   /** The commit that was in force before: as this mirror remembers it, or as the record names it. */
   private async lastGood(): Promise<DesiredCommit | null> {
-    const named = await this.git.try(["log", "-50", "--format=%(trailers:key=Desired,valueonly)", observedRef]);
+    const { git } = this.options;
+    const named = await git.try(["log", "-50", "--format=%(trailers:key=Desired,valueonly)", observedRef]);
     const recorded = named.stdout.split("\n").find((line) => /^[0-9a-f]{40}$/.test(line)) ?? null;
-    for (const candidate of [await this.git.resolve(acceptedRef), recorded]) {
-      if (candidate === null || (await this.git.resolve(`${candidate}^{commit}`)) === null) continue;
+    for (const candidate of [await git.resolve(acceptedRef), recorded]) {
+      if (candidate === null || (await git.resolve(`${candidate}^{commit}`)) === null) continue;
       const desired = await this.at(candidate);
       if (!hasErrors(desired.loaded.problems)) return desired;
     }
@@ -134,51 +190,58 @@ export class DesiredMirror implements DesiredReader {
 
   /** A commit's files, parsed and checked. */
   async at(commit: string): Promise<DesiredCommit> {
-    const tree = await this.git.tree(commit, statePaths);
-    const read = tree.filter((entry) => isStatePath(entry.path) && isRegular(entry));
-    const regular = read.filter(({ size }) => size <= blobBytesMax);
-    const wanted = [...new Set(regular.map(({ id }) => id))];
-    const fetched = await this.git.blobs(wanted.filter((id) => !this.texts.has(id)));
-    this.texts = new Map(wanted.map((id) => [id, this.texts.get(id) ?? fetched.get(id) ?? ""]));
-    const files: SourceFile[] = regular.map(({ id, path }) => ({ path, id, text: this.texts.get(id) ?? "" }));
-    const loaded = this.loader.load(files);
-    const odd = [
-      ...tree.filter((entry) => !isRegular(entry)).map(notRegular),
-      ...read.filter(({ size }) => size > blobBytesMax).map(tooLarge),
-    ];
-    return { commit, loaded: { ...loaded, problems: sortProblems([...odd, ...loaded.problems]) } };
+    const { git } = this.options;
+    const base = this.base;
+    const trees = { before: base && `${base.commit}^{tree}`, after: `${commit}^{tree}` };
+    const all = await diffTrees(git.objects, trees, (name) => statePaths.includes(name));
+    const changes = all.filter(({ path }) => isStatePath(path) || base === null || base.odd.has(path) || isOdd(path));
+    const odd = oddAfter(base?.odd ?? new Map(), changes);
+    const usable = changes.map(({ path, item }) => ({ path, id: item === null || odd.has(path) ? null : item.id }));
+    const loaded = await this.load(
+      base?.loaded ?? null,
+      usable.filter(({ path }) => isStatePath(path)),
+    );
+    const isLonger = changes.some(({ path, item }) => item !== null && !base?.loaded.entries.has(path));
+    const clashing = isLonger || odd.size > 0 ? clashes(loaded.entries.keys()) : [];
+    const more = [...odd.values(), ...clashing];
+    const problems = more.length === 0 ? loaded.problems : sortProblems([...more, ...loaded.problems]);
+    const read = { commit, loaded: more.length === 0 ? loaded : { ...loaded, problems }, odd };
+    if (this.base === null || !hasErrors(problems)) this.base = read;
+    return { commit, loaded: read.loaded };
+  }
+
+  private async load(
+    base: LoadedRepository | null,
+    changes: readonly { readonly path: string; readonly id: string | null }[],
+  ): Promise<LoadedRepository> {
+    const { git, cache, loader } = this.options;
+    const refs = changes.flatMap(({ path, id }): DocumentRef[] => (id === null ? [] : [{ path, id }]));
+    const gone: FileChange[] = changes.filter(({ id }) => id === null).map(({ path }) => ({ path, file: null }));
+    if (base === null) await cache.open();
+    for (let withText: ReadonlySet<string> = new Set(); ; ) {
+      const files = await readDocuments(git, cache, refs, withText);
+      const loaded =
+        base === null
+          ? loader.load(files)
+          : loader.change(base, [...gone, ...files.map((file) => ({ path: file.path, file }))]);
+      // Where a problem stands can be said only with the text: files that did not change are read again for that.
+      if (loaded.unlocated.length === 0 || withText.size > 0) return loaded;
+      withText = new Set(loaded.unlocated);
+      const known = new Set(refs.map(({ path }) => path));
+      for (const path of withText) {
+        const id = loaded.entries.get(path)?.id;
+        if (id !== undefined && !known.has(path)) refs.push({ path, id });
+      }
+    }
   }
 }
 
-/** A blob beyond this is not even read; the loader's own limit is lower. */
-const blobBytesMax = 1_048_576;
-
-function isRegular({ mode }: TreeEntry): boolean {
-  return mode === "100644" || mode === "100755";
-}
-
-function tooLarge({ path, size }: TreeEntry): Problem {
-  const message = `the file has ${size} bytes`;
-  return {
-    file: path,
-    line: 1,
-    column: 1,
-    severity: "error",
-    code: "SW001",
-    message,
-    remedy: "split it into several files",
-  };
-}
-
-function notRegular({ path, mode }: TreeEntry): Problem {
-  const what = mode === "120000" ? "a symbolic link" : "a submodule";
-  return {
-    file: path,
-    line: 1,
-    column: 1,
-    severity: "error",
-    code: "SW503",
-    message: `${path} is ${what}`,
-    remedy: "commit the file itself",
-  };
+function oddAfter(before: ReadonlyMap<string, Problem>, changes: readonly TreeChange[]): ReadonlyMap<string, Problem> {
+  const odd = new Map(before);
+  for (const { path, item } of changes) {
+    const problem = item && oddEntry(path, item.mode);
+    if (problem) odd.set(path, problem);
+    else odd.delete(path);
+  }
+  return odd;
 }

@@ -6,9 +6,11 @@ import { Failure } from "../model/failure.ts";
 import type { RunProcess } from "../model/ports.ts";
 import { isStatePath } from "../model/repository.ts";
 import type { SourceFile } from "../model/types.ts";
-import { writeCommit } from "./commit.ts";
+import { foldersOf, writeCommit } from "./commit.ts";
 import type { Git } from "./git.ts";
 import { openBare, statePaths } from "./mirror.ts";
+import { writeRef } from "./refs.ts";
+import { diffTrees } from "./tree-diff.ts";
 
 /** The commit that was last made from the folder. */
 const seededRef = "refs/stateward/seeded";
@@ -65,16 +67,24 @@ export async function syncOrigin(dir: string, folder: string, runProcess: RunPro
   const main = await git.resolve("refs/heads/main");
   const seeded = await git.resolve(seededRef);
   if (main === null) return { kind: "created", commit: await seed(git, files, { parent: null, removed: [] }) };
-  if (sameFiles(files, await git.tree(main, statePaths))) {
-    await git.run(["update-ref", seededRef, main]);
+  if (sameFiles(files, await stateFiles(git, main))) {
+    await writeRef(git.dir, seededRef, main);
     return { kind: "unchanged", commit: main };
   }
-  const known = seeded === null ? [] : await git.tree(seeded, statePaths);
+  const known = seeded === null ? [] : await stateFiles(git, seeded);
   if (sameFiles(files, known)) return { kind: "unchanged", commit: main };
   if (seeded !== main) return { kind: "diverged", commit: main };
   const paths = new Set(files.map(({ path }) => path));
   const removed = known.map(({ path }) => path).filter((path) => !paths.has(path));
   return { kind: "committed", commit: await seed(git, files, { parent: main, removed }) };
+}
+
+/** Everything in a commit that is read, folders taken apart. */
+async function stateFiles(git: Git, commit: string): Promise<{ path: string; id: string }[]> {
+  const changes = await diffTrees(git.objects, { before: null, after: `${commit}^{tree}` }, (name) =>
+    statePaths.includes(name),
+  );
+  return changes.flatMap(({ path, item }) => (item === null ? [] : [{ path, id: item.id }]));
 }
 
 function sameFiles(files: readonly SourceFile[], known: readonly { path: string; id: string }[]): boolean {
@@ -90,14 +100,14 @@ async function seed(
 ): Promise<string> {
   const message =
     base.parent === null ? "Take over the files of the folder\n" : "Take over changed files of the folder\n";
-  const contents = files.map(({ path, text }) => ({ path, content: text }));
-  const commit = await writeCommit(git, {
+  const contents = files.map(({ path, text }) => ({ path, content: text ?? "" }));
+  const commit = await writeCommit(git, await foldersOf(git, base.parent), {
     ref: "refs/heads/main",
     ...base,
     message,
     files: contents,
     timeSeconds: Math.floor(Date.now() / 1000),
   });
-  await git.run(["update-ref", seededRef, commit]);
+  await writeRef(git.dir, seededRef, commit);
   return commit;
 }

@@ -5,12 +5,13 @@ import type { FleetReader, FleetWriter } from "../model/ports.ts";
 import { hostRoutes } from "./host-routes.ts";
 import { enforcePolicies, type PolicyOptions } from "./policy.ts";
 import { sendProblem } from "./problem-json.ts";
+import { type RecordRoutesOptions, recordRoutes } from "./record-routes.ts";
 import { stateRoutes } from "./state-routes.ts";
 
 /** Bytes of a request body that are read. */
 export const bodyBytesMax = 65_536;
 
-export interface AppOptions extends PolicyOptions {
+export interface AppOptions extends PolicyOptions, RecordRoutesOptions {
   readonly fleet: FleetReader & FleetWriter;
   readonly version: string;
 }
@@ -58,6 +59,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   await app.register(healthRoutes, options);
   await app.register(hostRoutes, options);
   await app.register(stateRoutes, options);
+  await app.register(recordRoutes, options);
   return app;
 }
 

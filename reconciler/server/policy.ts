@@ -6,8 +6,9 @@ import { type Bearer, readBearer } from "./tokens.ts";
 /**
  * `public`: anyone who can connect. `subject`: the token of the host in the path, or an operator's. `operator`: an operator's.
  * `state`: the token of the subject that is asked about, or an operator's; anyone where the settings say `state_access: open`.
+ * `hook`: whoever signs with the secret of the Git host; the signature is over the body, so the route checks it, before all else.
  */
-export type Policy = "public" | "subject" | "operator" | "state";
+export type Policy = "public" | "subject" | "operator" | "state" | "hook";
 
 declare module "fastify" {
   interface FastifyContextConfig {
@@ -34,7 +35,7 @@ export function enforcePolicies(app: FastifyInstance, options: PolicyOptions): v
         hint: "GET /openapi.json lists what there is",
       });
     }
-    if (policy === "public" || (policy === "state" && options.stateAccess() === "open")) return;
+    if (policy === "public" || policy === "hook" || (policy === "state" && options.stateAccess() === "open")) return;
     admit(policy, request, readBearer(options.key, request.headers.authorization));
   });
 }

@@ -44,12 +44,7 @@ function rigOf(transport: Transport, host: Host, cwd: string, dispose: () => Pro
 
 async function openLocal(): Promise<Rig> {
   const dir = await tempFolder();
-  const host = parseHost({
-    file: "",
-    value: { host: "h1", transport: "local" },
-    problems: [],
-    locate: () => ({ file: "", line: 1, column: 1 }),
-  });
+  const host = parseHost("", { host: "h1", transport: "local" });
   return rigOf(new LocalTransport(dir.path, runProcess), host, join(dir.path, "h1"), () => dir[Symbol.asyncDispose]());
 }
 
@@ -70,7 +65,7 @@ async function openSsh(): Promise<Rig> {
     identity: server.identity,
   });
   const value = { host: "h1", address: "127.0.0.1", ssh: { port: server.port, host_key: server.hostKey } };
-  const host = parseHost({ file: "", value, problems: [], locate: () => ({ file: "", line: 1, column: 1 }) });
+  const host = parseHost("", value);
   const cwd = join(dir.path, "cwd");
   await mkdir(cwd);
   return rigOf(transport, host, cwd, async () => {

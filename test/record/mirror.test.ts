@@ -3,11 +3,11 @@ import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as assert from "uvu/assert";
 import { runProcess } from "../../reconciler/adapters/process.ts";
-import { RepositoryLoader } from "../../reconciler/model/repository.ts";
 import { checkRemote, withoutCredentials } from "../../reconciler/record/git.ts";
-import { DesiredMirror, openBare, removeStaleLocks } from "../../reconciler/record/mirror.ts";
+import { type DesiredMirror, openBare, removeStaleLocks } from "../../reconciler/record/mirror.ts";
 import { syncOrigin } from "../../reconciler/record/origin.ts";
-import { git, openStore, Remote } from "../support/git-remote.ts";
+import { Remote as RemoteRefs } from "../../reconciler/record/remote.ts";
+import { desiredOf, git, openMirror, openStore, Remote } from "../support/git-remote.ts";
 import { suite } from "../support/suite.ts";
 import { tempFolder } from "../support/temp.ts";
 import { lamp, localHost, record } from "../support/world.ts";
@@ -16,7 +16,8 @@ const test = suite("mirror");
 const files = { "machines/lamp.yaml": lamp, "hosts/a.yaml": localHost("a", { lamp: "on" }) };
 
 async function mirrorOf(remote: Remote, folder: string): Promise<DesiredMirror> {
-  return new DesiredMirror(await openBare(join(folder, "mirror.git"), runProcess), remote.path, new RepositoryLoader());
+  const { git: mirror, tips, origin } = await openMirror(remote.path, folder);
+  return desiredOf({ git: mirror, tips }, origin);
 }
 
 test("a poll says what changed, and nothing when nothing did", async () => {
@@ -74,7 +75,7 @@ test("D4: over a restart the last good commit is in force, also on a fresh folde
   await opened.store.load();
   await opened.store.append({ record: record("a", "lamp", { state: "on" }), summary: null, desired: good });
   await opened.store.flush();
-  const fresh = await new DesiredMirror(opened.git, remote.path, new RepositoryLoader()).poll();
+  const fresh = await desiredOf(opened, new RemoteRefs(opened.git, remote.path)).poll();
   assert.ok(fresh.kind === "changed" && fresh.desired.commit === good && fresh.refused?.commit === bad);
 });
 
@@ -98,7 +99,7 @@ test("locks that killed Git processes left are removed, young ones after a while
   await mkdir(join(mirror.dir, "refs/stateward"), { recursive: true });
   await writeFile(join(mirror.dir, "refs/stateward/main.lock"), "");
   assert.equal(await removeStaleLocks(mirror), ["refs/stateward/main.lock"]);
-  assert.is((await new DesiredMirror(mirror, remote.path, new RepositoryLoader()).poll()).kind, "changed");
+  assert.is((await (await mirrorOf(remote, dir.path)).poll()).kind, "changed");
 });
 
 test("only regular files are read: a symbolic link is a coded problem, and is not followed", async () => {

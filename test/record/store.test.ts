@@ -1,16 +1,18 @@
 // The record with real Git and a real disk.
-import { appendFile, readdir, rename } from "node:fs/promises";
+import { appendFile, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import * as assert from "uvu/assert";
 import type { RecordChange } from "../../reconciler/model/ports.ts";
 import { encodeRecord, type SubjectRecord } from "../../reconciler/model/record.ts";
-import { writeCommit } from "../../reconciler/record/commit.ts";
+import { foldersOf, writeCommit } from "../../reconciler/record/commit.ts";
 import { readHistory } from "../../reconciler/record/history.ts";
 import { recordPath } from "../../reconciler/record/layout.ts";
+import { defaultPace } from "../../reconciler/record/leader.ts";
 import { readRecord } from "../../reconciler/record/store.ts";
 import { openStore, Remote } from "../support/git-remote.ts";
 import { suite } from "../support/suite.ts";
 import { tempFolder } from "../support/temp.ts";
+import { until } from "../support/until.ts";
 import { commit, record } from "../support/world.ts";
 
 const test = suite("store");
@@ -110,9 +112,9 @@ test("a lost reply does no harm: the commit that the remote took is recognised a
   await using first = await openStore(remote.path, join(dir.path, "r"));
   await first.store.load();
   await first.store.append(change("a", "on"));
-  const tip = await first.git.resolve("refs/stateward/pushed");
+  const tip = first.tips.now.pushed;
   const files = [{ path: recordPath("host", "a"), content: encodeRecord(record("a", "lamp", { state: "on" })) }];
-  const pending = await writeCommit(first.git, {
+  const pending = await writeCommit(first.git, await foldersOf(first.git, tip), {
     ref: "refs/stateward/pending",
     parent: tip,
     message: "a: off -> on\n",
@@ -134,9 +136,9 @@ test("a push that was cut off by a crash is repeated with the same commit object
   await using first = await openStore(remote.path, join(dir.path, "r"));
   await first.store.load();
   await first.store.append(change("a", "on"));
-  const tip = await first.git.resolve("refs/stateward/pushed");
+  const tip = first.tips.now.pushed;
   const files = [{ path: recordPath("host", "a"), content: encodeRecord(record("a", "lamp", { state: "on" })) }];
-  const pending = await writeCommit(first.git, {
+  const pending = await writeCommit(first.git, await foldersOf(first.git, tip), {
     ref: "refs/stateward/pending",
     parent: tip,
     message: "a: off -> on\n",
@@ -254,9 +256,9 @@ test("a record of a newer format is refused, not guessed at", async () => {
   await using opened = await openStore(remote.path, join(dir.path, "r"));
   const { store, git } = opened;
   await store.load();
-  const newer = await writeCommit(git, {
+  const newer = await writeCommit(git, await foldersOf(git, opened.tips.now.pushed), {
     ref: "refs/heads/x",
-    parent: await git.resolve("refs/stateward/pushed"),
+    parent: opened.tips.now.pushed,
     message: "newer\n",
     files: [{ path: "stateward.json", content: '{"format":99,"epoch":7}\n' }],
     timeSeconds: 1,
@@ -269,7 +271,10 @@ test("a record of a newer format is refused, not guessed at", async () => {
   );
 });
 
-test("D6: a record that was rewound is not followed", async () => {
+/** Looks again soon, so that what a person does is seen. */
+const eager = { pace: { ...defaultPace, lookMs: 20 } };
+
+test("D6: a record that was rewound is not followed before a person says so", async () => {
   await using dir = await tempFolder();
   const remote = await Remote.create(dir.path);
   await using first = await openStore(remote.path, join(dir.path, "r"));
@@ -277,24 +282,33 @@ test("D6: a record that was rewound is not followed", async () => {
   await first.store.append(change("a", "on"));
   await first.store.flush();
   await remote.git("update-ref", "refs/heads/observed", "observed~1");
-  await using second = await openStore(remote.path, join(dir.path, "r"));
-  await second.store.load().then(
-    () => assert.unreachable(),
-    (error: unknown) => assert.match(String(error), /rewound/),
+  await using second = await openStore(remote.path, join(dir.path, "r"), { leadership: eager });
+  const loading = second.store.load();
+  await until(() => second.store.status().role === "history");
+  assert.match(second.alerts.join("\n"), /observed was rewound .* accept-history/);
+  await second.store.append(change("b", "on")).then(
+    () => assert.unreachable("nothing may be acknowledged"),
+    () => {},
   );
+  await second.tips.acceptByHand("observed", await remote.git("rev-parse", "observed"));
+  const { subjects, epoch } = await loading;
+  assert.equal(states(subjects), []);
+  assert.is(epoch, 2, "and the epoch goes on, though that of the branch went back");
 });
 
-test("D6: a record that is gone from the remote is not begun anew", async () => {
+test("D6: a record that is gone from the remote is not begun anew before a person says so", async () => {
   await using dir = await tempFolder();
   const remote = await Remote.create(dir.path);
   await using first = await openStore(remote.path, join(dir.path, "r"));
   await first.store.load();
   await remote.git("update-ref", "-d", "refs/heads/observed");
-  await using second = await openStore(remote.path, join(dir.path, "r"));
-  await second.store.load().then(
-    () => assert.unreachable(),
-    (error: unknown) => assert.match(String(error), /gone from the remote/),
-  );
+  await rm(join(dir.path, "r/mirror.git"), { recursive: true });
+  await using second = await openStore(remote.path, join(dir.path, "r"), { leadership: eager });
+  const loading = second.store.load();
+  await until(() => second.store.status().role === "history");
+  assert.match(second.alerts.join("\n"), /gone from the remote/);
+  await second.tips.acceptByHand("observed", null);
+  assert.is((await loading).epoch, 2);
 });
 
 test("history tells what became of one host, newest first, and of no other", async () => {

@@ -4,9 +4,14 @@ import { mkdir, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { runProcess } from "../../reconciler/adapters/process.ts";
-import { Git } from "../../reconciler/record/git.ts";
-import { openBare } from "../../reconciler/record/mirror.ts";
+import { RepositoryLoader } from "../../reconciler/model/repository.ts";
+import { DocumentCache } from "../../reconciler/record/document-cache.ts";
+import type { Git } from "../../reconciler/record/git.ts";
+import type { Leadership } from "../../reconciler/record/leader.ts";
+import { DesiredMirror, openBare } from "../../reconciler/record/mirror.ts";
+import { Remote as RemoteRefs } from "../../reconciler/record/remote.ts";
 import { GitRecord } from "../../reconciler/record/store.ts";
+import { TipsFile } from "../../reconciler/record/tips.ts";
 import { type Files, sources } from "./world.ts";
 
 const run = promisify(execFile);
@@ -48,6 +53,7 @@ export class Remote {
   /** Commits and pushes these files; null removes one, `link:TARGET` makes a symbolic link. Returns the commit. */
   async commit(files: Files, message = "change"): Promise<string> {
     for (const { path, text } of sources(files)) {
+      if (text === null) continue;
       await mkdir(dirname(join(this.work, path)), { recursive: true });
       if (text.startsWith("link:")) await symlink(text.slice(5), join(this.work, path));
       else await writeFile(join(this.work, path), text);
@@ -79,20 +85,49 @@ export interface OpenStore extends AsyncDisposable {
   readonly git: Git;
   readonly fenced: string[];
   readonly notices: string[];
+  readonly alerts: string[];
+  readonly tips: TipsFile;
 }
 
-/** A record over the remote, with its own folder. Without `windowMs` it pushes only when it is told to. */
-export async function openStore(remote: string, folder: string, windowMs = 3_600_000): Promise<OpenStore> {
+/** A mirror with what a data folder has besides. */
+export async function openMirror(
+  remote: string,
+  folder: string,
+): Promise<{ git: Git; tips: TipsFile; origin: RemoteRefs }> {
   const mirror = await openBare(join(folder, "mirror.git"), runProcess);
+  return { git: mirror, tips: await TipsFile.open(folder), origin: new RemoteRefs(mirror, remote) };
+}
+
+/** Follows `main` of a remote, with nothing cached on the disk. */
+export function desiredOf(
+  { git: mirror, tips }: { readonly git: Git; readonly tips: TipsFile },
+  ...remotes: readonly RemoteRefs[]
+): DesiredMirror {
+  const loader = new RepositoryLoader();
+  return new DesiredMirror({ git: mirror, tips, remotes, loader, cache: new DocumentCache(null, "test") });
+}
+
+export interface StoreSetup {
+  readonly windowMs?: number;
+  readonly leadership?: Partial<Leadership>;
+}
+
+/** A record over the remote, with its own folder. Without `windowMs` it pushes only when it is told to. It takes the lead at once. */
+export async function openStore(remote: string, folder: string, options: StoreSetup = {}): Promise<OpenStore> {
+  const { git: mirror, tips, origin } = await openMirror(remote, folder);
   const fenced: string[] = [];
   const notices: string[] = [];
+  const alerts: string[] = [];
   const store = new GitRecord({
     git: mirror,
-    remote,
+    remote: origin,
+    tips,
     journalDir: join(folder, "journal"),
-    windowMs: () => windowMs,
+    leadership: { instance: folder, host: "test", takeOver: true, ...options.leadership },
+    windowMs: () => options.windowMs ?? 3_600_000,
     onFenced: (message) => fenced.push(message),
     onNotice: (message) => notices.push(message),
+    onAlert: (message) => alerts.push(message),
   });
-  return { store, git: mirror, fenced, notices, [Symbol.asyncDispose]: () => store.close() };
+  return { store, git: mirror, tips, fenced, notices, alerts, [Symbol.asyncDispose]: () => store.close() };
 }

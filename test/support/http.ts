@@ -37,6 +37,8 @@ export async function serve(files: Files, options: { open?: boolean; record?: Me
   const app = await createApp({
     fleet: new Fleet(engine, clock),
     key,
+    repository: { wake: () => {}, archive: () => Promise.resolve("observed-archive/x") },
+    hookSecret: null,
     stateAccess: () => (options.open ? "open" : "token"),
     version: "test",
   });

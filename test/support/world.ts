@@ -114,5 +114,6 @@ export function world(
     inFlight: new Set(parts.inFlight),
     listeningSince: noon,
     mayStart: true,
+    mayStartOnce: true,
   };
 }

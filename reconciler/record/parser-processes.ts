@@ -1,0 +1,92 @@
+// Parsing in processes of their own, on all cores: they read the blobs themselves, and answer with lines of JSON. One that ends before
+// its last answer ended because of a document: that one gets a problem, and the others are parsed by the next.
+import { spawn } from "node:child_process";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import type { ParsedDocument } from "../model/types.ts";
+import type { DocumentRef } from "./documents.ts";
+
+/** A document that gives no answer for this long has hung its process. */
+const stallMs = 60_000;
+/** A process is worth its start for this many documents. */
+const worthwhile = 500;
+
+/** Parses documents of the repository in `dir`; the result has all of them, by path. */
+export async function parseInProcesses(
+  dir: string,
+  refs: readonly DocumentRef[],
+  processes: number,
+): Promise<Map<string, ParsedDocument>> {
+  const count = Math.max(1, Math.min(processes, Math.ceil(refs.length / worthwhile)));
+  const size = Math.ceil(refs.length / count);
+  const parts = Array.from({ length: count }, (_, index) => refs.slice(index * size, (index + 1) * size));
+  const found = new Map<string, ParsedDocument>();
+  await Promise.all(parts.map((part) => parsePart(dir, part, found)));
+  return found;
+}
+
+async function parsePart(dir: string, refs: readonly DocumentRef[], found: Map<string, ParsedDocument>): Promise<void> {
+  let rest = refs;
+  // After a death, answers come one by one: then it is known which document it was.
+  for (let careful = false; rest.length > 0; careful = true) {
+    const answered = await runParser(dir, { refs: rest, careful }, found);
+    if (answered === rest.length) return;
+    if (careful) {
+      const culprit = rest[answered];
+      if (culprit) found.set(culprit.path, { problems: [aborted(culprit.path)] });
+      rest = rest.slice(answered + 1);
+    } else rest = rest.slice(answered);
+  }
+}
+
+function aborted(file: string): Extract<ParsedDocument, { problems: unknown }>["problems"][number] {
+  return {
+    file,
+    line: 1,
+    column: 1,
+    severity: "error",
+    code: "SW010",
+    message: "the YAML parser did not survive this file",
+    remedy: "write it more simply: less nesting, shorter lines, no unusual constructs",
+  };
+}
+
+/** One process over some documents. Resolves to how many it has answered, in order. */
+function runParser(
+  dir: string,
+  { refs, careful }: { readonly refs: readonly DocumentRef[]; readonly careful: boolean },
+  found: Map<string, ParsedDocument>,
+): Promise<number> {
+  const program = fileURLToPath(new URL(`./parser-main${import.meta.url.slice(-3)}`, import.meta.url));
+  const child = spawn(process.execPath, [...process.execArgv, program, dir, ...(careful ? ["--careful"] : [])], {
+    stdio: ["pipe", "pipe", "ignore"],
+  });
+  return new Promise((resolve, reject) => {
+    let answered = 0;
+    const timer = setTimeout(() => child.kill("SIGKILL"), stallMs);
+    child.once("error", reject);
+    child.stdin.on("error", () => {});
+    const lines = createInterface({ input: child.stdout, crlfDelay: 0 });
+    lines.on("line", (line) => {
+      timer.refresh();
+      // The last line of a process that was killed may be torn: it counts as no answer.
+      const answer = parseAnswer(line);
+      if (answer === null) return;
+      found.set(refs[answered]?.path ?? "", answer);
+      answered++;
+    });
+    lines.once("close", () => {
+      clearTimeout(timer);
+      resolve(answered);
+    });
+    child.stdin.end(refs.map(({ path, id }) => `${id} ${path}\n`).join(""));
+  });
+}
+
+function parseAnswer(line: string): ParsedDocument | null {
+  try {
+    return JSON.parse(line) as ParsedDocument;
+  } catch {
+    return null;
+  }
+}

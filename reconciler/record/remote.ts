@@ -1,0 +1,110 @@
+// The remote: one listing a poll, fetches of single branches, and pushes that say what became of each ref.
+import { Failure, messageOf } from "../model/failure.ts";
+import { checkRemote, type Git, gitFailure, withoutCredentials } from "./git.ts";
+
+/** Ref on the remote that tells others that the leader lives. A hint about liveness, never about safety. */
+export const leaderRef = "refs/stateward/leader";
+
+export interface Listing {
+  readonly main: string | null;
+  readonly observed: string | null;
+  /** Object that the leader's sign of life is; null where there is none. */
+  readonly leader: string | null;
+}
+
+/** What a listing asks for. */
+export const listedPrefixes: readonly string[] = ["refs/heads/main", "refs/heads/observed", leaderRef];
+
+/** Lists a remote's refs without a process of its own; "unsupported" where only Git itself can. */
+export interface QuickList {
+  list(prefixes: readonly string[]): Promise<ReadonlyMap<string, string> | "unsupported">;
+  close(): void;
+}
+
+export type PushResult =
+  | { readonly kind: "accepted" }
+  /** Somebody else moved the ref, or the server does not want it. */
+  | { readonly kind: "refused"; readonly ref: string; readonly message: string };
+
+const listTimeoutMs = 30_000;
+const fetchTimeoutMs = 900_000;
+const pushTimeoutMs = 120_000;
+
+export class Remote {
+  readonly url: string;
+  private readonly git: Git;
+  private readonly quick: QuickList | null;
+  private isAtomic = true;
+
+  constructor(git: Git, url: string, quick: QuickList | null = null) {
+    this.git = git;
+    this.url = checkRemote(url);
+    this.quick = quick;
+  }
+
+  /** Ids of the branches and of the sign of life. */
+  async list(): Promise<Listing> {
+    const refs = await this.refs(listedPrefixes);
+    const of = (ref: string): string | null => refs.get(ref) ?? null;
+    return { main: of("refs/heads/main"), observed: of("refs/heads/observed"), leader: of(leaderRef) };
+  }
+
+  private async refs(prefixes: readonly string[]): Promise<ReadonlyMap<string, string>> {
+    const quick = await this.quick?.list(prefixes);
+    if (quick !== undefined && quick !== "unsupported") return quick;
+    const text = await this.git.run(["ls-remote", "--", this.url, ...prefixes], { timeoutMs: listTimeoutMs });
+    return new Map(
+      text.split("\n").flatMap((line): [string, string][] => {
+        const [, id = "", ref = ""] = /^([0-9a-f]{40})\t(refs\/\S+)$/.exec(line) ?? [];
+        return id === "" ? [] : [[ref, id]];
+      }),
+    );
+  }
+
+  /** Fetches a ref of the remote into one of ours, wherever it points: whether it may be followed is the caller's to judge. */
+  async fetch(ref: string, into: string): Promise<void> {
+    await this.git.run(["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", this.url, `+${ref}:${into}`], {
+      timeoutMs: fetchTimeoutMs,
+    });
+  }
+
+  /** Pushes all of the refspecs or none. Throws a Failure when it is not known what became of them. */
+  async push(refspecs: readonly string[], options: readonly string[] = []): Promise<PushResult> {
+    const atomic = this.isAtomic && refspecs.length > 1 ? ["--atomic"] : [];
+    const args = ["push", "--porcelain", "--no-verify", ...atomic, ...options, "--", this.url, ...refspecs];
+    const result = await this.git.try(args, { timeoutMs: pushTimeoutMs });
+    if (result.exit === 0) return { kind: "accepted" };
+    if (atomic.length > 0 && /does not support.*atomic/.test(result.stderr)) {
+      this.isAtomic = false;
+      return this.push(refspecs, options);
+    }
+    const refused = result.stdout.split("\n").flatMap((line) => {
+      const [, ref = "", why = ""] = /^!\t[^\t]*:([^\t]+)\t(.*)$/.exec(line) ?? [];
+      return /^\[(rejected|remote rejected)\]/.test(why) ? [{ ref, why }] : [];
+    });
+    // With --atomic the others are refused because of one: that one is meant.
+    const meant = refused.find(({ why }) => !/atomic push failed|atomic transaction/i.test(why)) ?? refused[0];
+    if (!meant) throw gitFailure(["push"], result);
+    return { kind: "refused", ref: meant.ref, message: withoutCredentials(meant.why) };
+  }
+
+  close(): void {
+    this.quick?.close();
+  }
+}
+
+/** Says that a remote did not answer, in one line without credentials. */
+export function unreachable(error: unknown): string {
+  return withoutCredentials(messageOf(error));
+}
+
+/** True for failures in which the mirror itself is at fault, so that trying again does not help. */
+export function isCorrupt(error: unknown): boolean {
+  if (!(error instanceof Failure)) return false;
+  return (
+    error.reason === "GitCorrupt" ||
+    /(bad object|is corrupt|unable to read|missing (blob|tree|commit|object)|invalid object|bad tree|inflate|packfile .* (cannot|does not))/i.test(
+      error.message,
+    )
+  );
+}
