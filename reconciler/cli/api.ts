@@ -7,7 +7,7 @@ import { tokenKeyFile, type Workspace } from "./workspace.ts";
 
 export interface Api {
   get<T>(path: string): Promise<T>;
-  post(path: string, body: object): Promise<void>;
+  post<T = null>(path: string, body: unknown): Promise<T>;
 }
 
 /** The reconciler of this data folder, or null when none answers. */
@@ -21,7 +21,8 @@ export async function findApi(workspace: Workspace): Promise<Api | null> {
     fetch(new URL(path, url), {
       ...init,
       headers: { ...headers, "content-type": "application/json" },
-      signal: AbortSignal.timeout(10_000),
+      // An archive waits for its pushes; everything else answers at once.
+      signal: AbortSignal.timeout(path.endsWith("/archives") ? 600_000 : 10_000),
     });
   const alive = await fetch(new URL("/healthz", url), { signal: AbortSignal.timeout(10_000) }).then(
     ({ ok }) => ok,
@@ -39,13 +40,14 @@ export async function findApi(workspace: Workspace): Promise<Api | null> {
         });
       return response.json() as Promise<T>;
     },
-    post: async (path, body) => {
+    post: async <T>(path: string, body: unknown) => {
       const response = await call(path, {
         method: "POST",
         headers: { "content-type": "application/json" },
         body: JSON.stringify(body),
       });
-      if (response.ok) return;
+      // What is only noted has no answer but its status.
+      if (response.ok) return JSON.parse((await response.text()) || "null") as T;
       const { detail, title, hint } = (await response.json()) as { detail: string; title: string; hint?: string };
       throw new Failure("invalid", detail, { reason: title, ...(hint ? { hint } : {}) });
     },

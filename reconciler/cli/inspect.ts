@@ -217,13 +217,13 @@ export async function history(options: HistoryOptions, name: string): Promise<nu
   const limit = Number(options.limit);
   if (!Number.isInteger(limit) || limit < 1)
     throw new Failure("invalid", `not a number of commits: ${options.limit}`, { reason: "BadLimit" });
-  const { git, observed } = await openRecordMirror(openWorkspace(options));
+  const { git, remote, observed } = await openRecordMirror(openWorkspace(options));
   if (observed === null)
     throw new Failure("invalid", "nothing was recorded yet", {
       reason: "NoRecord",
       hint: "start the reconciler: stateward run",
     });
-  const entries = await readHistory(git.dir, observed, { name, limit });
+  const entries = await readHistory({ git, remote }, observed, { name, limit });
   if (entries.length === 0) throw unknown(name);
   const shown = options.all ? entries : entries.filter(({ lines }) => lines.length > 0);
   if (options.json) printJson(shown);

@@ -8,6 +8,7 @@ import { graph } from "./graph.ts";
 import { init } from "./init.ts";
 import { check, history, plan, status } from "./inspect.ts";
 import { paint } from "./output.ts";
+import { acceptHistory, archive } from "./record.ts";
 import { run } from "./run.ts";
 import { version } from "./version.ts";
 
@@ -85,6 +86,23 @@ add("history <host>", "what became of a host, newest first, from the branch obse
   .option("--limit <n>", "at most so many commits", "1000")
   .option("--all", "also commits that only note an attempt or a condition")
   .action((name: string, _options, command: Command) => done(history(all(command), name)));
+
+add("accept-history", "follow branches that were rewound or rewritten as they are now", [
+  "accept-history",
+  "accept-history --yes",
+])
+  .option("--yes", "do it")
+  .action((_options, command: Command) => done(acceptHistory(all(command))));
+
+program
+  .command("record")
+  .description("keep the record small")
+  .addHelpText("after", "\nExamples:\n  $ stateward record archive --dry-run")
+  .command("archive")
+  .description("give the branch observed a new root with the same files; what it was stays on a branch")
+  .option("--dry-run", "only say what would happen")
+  .addHelpText("after", "\nExamples:\n  $ stateward record archive --dry-run\n  $ stateward record archive")
+  .action((_options, command: Command) => done(archive(all(command))));
 
 add("replay <host>", "replay what was applied to a host, from its initial states", [
   "replay git-1 --dry-run",

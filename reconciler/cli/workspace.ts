@@ -1,6 +1,6 @@
 // Where things are: the folder of the state repository, the reconciler's own data, the Git remote.
 import { readFileSync, statSync } from "node:fs";
-import { access } from "node:fs/promises";
+import { access, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import cron from "node-cron";
 import { runProcess } from "../adapters/process.ts";
@@ -108,13 +108,22 @@ export async function openRecordMirror(workspace: Workspace): Promise<RecordMirr
       hint: "start the reconciler first (stateward run), or name one with --repository",
     });
   }
-  const git = await openBare(join(workspace.data, "view.git"), runProcess, workspace.git);
+  const dir = join(workspace.data, "view.git");
+  const git = await openBare(dir, runProcess, workspace.git);
+  await borrowObjects(dir, join(workspace.data, "mirror.git", "objects"));
   const remote = new Remote(git, workspace.remote);
   const listing = await remote.list();
   // Whoever only looks is shown what the remote has, whatever history it has.
   if (listing.observed !== null && (await git.resolve(observedRef)) !== listing.observed)
     await remote.fetch("refs/heads/observed", observedRef);
   return { git, remote, listing, observed: listing.observed === null ? null : await git.resolve(observedRef) };
+}
+
+/** What a reconciler's mirror has need not be fetched again; its index of commits serves as well. */
+async function borrowObjects(dir: string, objects: string): Promise<void> {
+  const file = join(dir, "objects", "info", "alternates");
+  if (!(await exists(objects))) await rm(file, { force: true });
+  else if (!(await exists(file))) await writeFile(file, `${objects}\n`);
 }
 
 export async function exists(path: string): Promise<boolean> {

@@ -29,11 +29,11 @@ export function checkReferences(
   for (const entry of entries) {
     if (entry.kind === "machine") problems.push(...checkExpressions(entry, guards));
     if (entry.kind === "host") {
-      const check = new SubjectCheck(locate(entry), repository, guards);
+      const check = new SubjectCheck(() => locate(entry), repository, guards);
       problems.push(...check.host(entry.host, addresses));
     }
     if (entry.kind === "group") {
-      const check = new SubjectCheck(entry.parsed, repository, guards);
+      const check = new SubjectCheck(() => entry.parsed, repository, guards);
       problems.push(...check.targets(entry.group));
       if (entry.group.select !== null)
         problems.push(...checkBoolean(entry.parsed, ["select"], entry.group.select, guards));
@@ -109,12 +109,12 @@ export function addressKey({ address, transport, ssh }: Host): string | null {
 
 /** Checks of one host or group against the rest of the repository. */
 class SubjectCheck {
-  private readonly parsed: ParsedYaml;
+  private readonly source: () => ParsedYaml;
   private readonly repository: Repository;
   private readonly guards: GuardCompiler;
 
-  constructor(parsed: ParsedYaml, repository: Repository, guards: GuardCompiler) {
-    this.parsed = parsed;
+  constructor(source: () => ParsedYaml, repository: Repository, guards: GuardCompiler) {
+    this.source = source;
     this.repository = repository;
     this.guards = guards;
   }
@@ -131,7 +131,7 @@ class SubjectCheck {
       if (!machine) {
         const near = nearest(name, [...this.repository.machines.keys()]);
         const remedy = near === null ? "add it under machines/" : `did you mean ${near}?`;
-        problems.push(report(this.parsed, path, "SW203", `no machine is called ${name}`, remedy));
+        problems.push(report(this.source(), path, "SW203", `no machine is called ${name}`, remedy));
       } else if (target !== null) problems.push(...this.target(machine, target, path));
     }
     return problems;
@@ -142,14 +142,16 @@ class SubjectCheck {
     if (!state) {
       const near = nearest(target, [...machine.states.keys()]);
       const remedy = near === null ? `states: ${[...machine.states.keys()].join(", ")}` : `did you mean ${near}?`;
-      return [report(this.parsed, path, "SW204", `${machine.name} has no state ${target}`, remedy)];
+      return [report(this.source(), path, "SW204", `${machine.name} has no state ${target}`, remedy)];
     }
     if (state.transient)
-      return [report(this.parsed, path, "SW209", `${target} is only passed through`, "choose a state that follows it")];
+      return [
+        report(this.source(), path, "SW209", `${target} is only passed through`, "choose a state that follows it"),
+      ];
     if (findPath(machine, machine.initial, target) !== null) return [];
     return [
       report(
-        this.parsed,
+        this.source(),
         path,
         "SW205",
         explainNoPath(machine, machine.initial, target),
@@ -164,7 +166,7 @@ class SubjectCheck {
     const near = nearest(host.region, regions);
     return [
       report(
-        this.parsed,
+        this.source(),
         ["region"],
         "SW206",
         `stateward.yaml lists no region ${host.region}`,
@@ -178,7 +180,7 @@ class SubjectCheck {
       if (host.transport !== "ssh") return [];
       return [
         report(
-          this.parsed,
+          this.source(),
           ["host"],
           "SW106",
           "a host reached over ssh needs an address",
@@ -189,7 +191,7 @@ class SubjectCheck {
     if (host.transport === "ssh" && /^[^:]+:\d+$/.test(host.address)) {
       return [
         report(
-          this.parsed,
+          this.source(),
           ["address"],
           "SW105",
           "an address for ssh has no port",
@@ -203,7 +205,7 @@ class SubjectCheck {
     if (other === undefined || other === host.name) return [];
     return [
       report(
-        this.parsed,
+        this.source(),
         ["address"],
         "SW202",
         `${other} has the address ${host.address} too`,
@@ -229,8 +231,8 @@ class SubjectCheck {
         const [what, message = ""] = failure.split(/\|(.*)/s);
         problems.push(
           what === "transport"
-            ? report(this.parsed, path, "SW208", message, "an agent reports and waits; it runs no steps of ours")
-            : report(this.parsed, path, "SW207", message, "add the value to the host's vars or labels"),
+            ? report(this.source(), path, "SW208", message, "an agent reports and waits; it runs no steps of ours")
+            : report(this.source(), path, "SW207", message, "add the value to the host's vars or labels"),
         );
       }
     }

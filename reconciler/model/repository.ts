@@ -62,7 +62,7 @@ export class RepositoryLoader {
   /** All files of a commit. Files outside stateward.yaml, machines/ and hosts/ are not looked at. */
   load(files: readonly SourceFile[]): LoadedRepository {
     const entries = new Map<string, Entry>();
-    for (const file of files.toSorted((a, b) => (a.path < b.path ? -1 : 1))) {
+    for (const file of inOrder(files)) {
       if (!isStatePath(file.path)) continue;
       const known = this.last.get(file.path);
       entries.set(file.path, known?.id === file.id ? known : parseFile(file));
@@ -88,13 +88,20 @@ export class RepositoryLoader {
   }
 }
 
+/** Files by path; a listing of Git's is in that order but for names that begin alike, and need not be sorted again. */
+function inOrder(files: readonly SourceFile[]): readonly SourceFile[] {
+  const isSorted = files.every((file, index) => index === 0 || (files[index - 1]?.path ?? "") < file.path);
+  return isSorted ? files : files.toSorted((a, b) => (a.path < b.path ? -1 : 1));
+}
+
 /** Texts of the files at hand, for lines in problems. */
 class Sources {
   readonly unlocated = new Set<string>();
   private readonly texts: Map<string, string>;
 
   constructor(files: readonly SourceFile[]) {
-    this.texts = new Map(files.flatMap(({ path, text }): [string, string][] => (text === null ? [] : [[path, text]])));
+    this.texts = new Map();
+    for (const { path, text } of files) if (text !== null) this.texts.set(path, text);
   }
 
   readonly locate: Locate = (entry) => {
@@ -131,9 +138,9 @@ export function needsText({ path, parsed }: Pick<SourceFile, "path" | "parsed">)
 
 function schemaOf(path: string): Kind | null {
   if (path === "stateward.yaml") return "settings";
-  if (path.startsWith("machines/")) return /\/[^/]+\.ya?ml$/.test(path) ? "machine" : null;
-  if (path.startsWith("hosts/")) return /\/[^/]+\.ya?ml$/.test(path) ? "subject" : null;
-  return null;
+  if (!path.endsWith(".yaml") && !path.endsWith(".yml")) return null;
+  if (/\/\.ya?ml$/.test(path)) return null;
+  return path.startsWith("hosts/") ? "subject" : path.startsWith("machines/") ? "machine" : null;
 }
 
 /** What a file's text says: a value that keeps to the schema of its path, or problems. Never throws. */
@@ -194,9 +201,11 @@ function assemble(
     if (entry.kind === "invalid" || entry.kind === "machine") problems.push(...entry.problems);
     if (entry.kind === "settings") settings = parseSettings(entry.parsed.value);
     if (entry.kind === "machine")
-      addOnce(machines, entry.machine, locate(entry), { key: "machine", taken: new Map(), problems });
-    if (entry.kind === "host") addOnce(hosts, entry.host, locate(entry), { key: "host", taken: groups, problems });
-    if (entry.kind === "group") addOnce(groups, entry.group, locate(entry), { key: "group", taken: hosts, problems });
+      addOnce(machines, entry.machine, () => locate(entry), { key: "machine", taken: new Map(), problems });
+    if (entry.kind === "host")
+      addOnce(hosts, entry.host, () => locate(entry), { key: "host", taken: groups, problems });
+    if (entry.kind === "group")
+      addOnce(groups, entry.group, () => locate(entry), { key: "group", taken: hosts, problems });
   }
   problems.push(...checkSettings(entries, settings, options));
   const guards = new GuardCompiler([...groups.keys()].toSorted());
@@ -339,7 +348,7 @@ function checkSettings(
 function addOnce<T extends { name: string; file: string }>(
   map: Map<string, T>,
   value: T,
-  parsed: ParsedYaml,
+  parsed: () => ParsedYaml,
   other: { readonly key: string; readonly taken: ReadonlyMap<string, { file: string }>; readonly problems: Problem[] },
 ): void {
   const first = map.get(value.name) ?? other.taken.get(value.name);
@@ -348,7 +357,7 @@ function addOnce<T extends { name: string; file: string }>(
     return;
   }
   other.problems.push({
-    ...parsed.locate([other.key]),
+    ...parsed().locate([other.key]),
     severity: "error",
     code: "SW201",
     message: `${value.name} is already defined in ${first.file}`,

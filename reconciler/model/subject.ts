@@ -98,31 +98,30 @@ export function parseSettings(value: unknown): Settings {
 
 const defaultSsh: Host["ssh"] = { user: null, port: 22, hostKey: null };
 
-/** Hosts of a fleet have few different targets and labels: equal ones are one value in memory. */
+/** Hosts of a fleet have few different targets: equal ones are one map in memory. */
 const sharedMax = 10_000;
 const sharedMachines = new Map<string, ReadonlyMap<string, string | null>>();
-const sharedTexts = new Map<string, Readonly<Record<string, string>>>();
 
-function shared<T>(known: Map<string, T>, key: string, make: () => T): T {
-  const found = known.get(key);
-  if (found !== undefined) return found;
-  if (known.size >= sharedMax) known.clear();
-  const value = make();
-  known.set(key, value);
-  return value;
+function carried({ targets = {}, machines: names = [] }: RawSubject): ReadonlyMap<string, string | null> {
+  let key = names.join(" ");
+  for (const machine in targets) key += `,${machine}:${targets[machine]}`;
+  const known = sharedMachines.get(key);
+  if (known !== undefined) return known;
+  const machines = new Map<string, string | null>(Object.entries(targets));
+  for (const machine of names) if (!machines.has(machine)) machines.set(machine, null);
+  if (sharedMachines.size >= sharedMax) sharedMachines.clear();
+  sharedMachines.set(key, machines);
+  return machines;
 }
 
-function carried(raw: RawSubject): ReadonlyMap<string, string | null> {
-  const { targets = {}, machines: names = [] } = raw;
-  return shared(sharedMachines, JSON.stringify([targets, names]), () => {
-    const machines = new Map<string, string | null>(Object.entries(targets));
-    for (const machine of names) if (!machines.has(machine)) machines.set(machine, null);
-    return machines;
-  });
-}
+const noTexts: Readonly<Record<string, string>> = {};
 
+/** Values as texts. Where they all are texts already, which is the rule, the object itself. */
 function texts(raw: Record<string, unknown> | undefined): Readonly<Record<string, string>> {
-  return shared(sharedTexts, JSON.stringify(raw ?? {}), () =>
-    Object.fromEntries(Object.entries(raw ?? {}).map(([key, value]) => [key, String(value)])),
-  );
+  if (raw === undefined) return noTexts;
+  for (const key in raw) {
+    if (typeof raw[key] !== "string")
+      return Object.fromEntries(Object.entries(raw).map(([name, value]) => [name, String(value)]));
+  }
+  return raw as Record<string, string>;
 }

@@ -1,7 +1,9 @@
 // Parsed documents by the ids of their blobs, on the disk: a restart does not parse a hundred thousand files again. It is a cache: a
 // line that does not fit its checksum is parsed anew, and nothing else depends on it.
-import { appendFile, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { appendFile, mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
+import { setImmediate } from "node:timers/promises";
+import type { SourceFile } from "../model/types.ts";
 import type { DocumentRef } from "./documents.ts";
 import { crc32 } from "./pack.ts";
 
@@ -11,10 +13,14 @@ const checksumLength = 8;
 export class DocumentCache {
   private readonly path: string | null;
   private readonly header: string;
-  private lines: Map<string, Buffer> | null = null;
-  private added = new Map<string, string>();
-  /** Lines in the file, stale ones included. */
-  private count = 0;
+  private bytes: Buffer = Buffer.alloc(0);
+  /** True once there is a file of this version. */
+  private isOpen = false;
+  /** Where the next line begins: the file is in the order in which it will be asked for, as a rule. */
+  private at = 0;
+  /** Where the line of each key begins, for when it is not. */
+  private starts: Map<string, number> | null = null;
+  private writing: Promise<void> = Promise.resolve();
 
   /** `version` is that of the program and its schemas: what another one has found valid is not taken over. Null keeps nothing. */
   constructor(path: string | null, version: string) {
@@ -23,76 +29,88 @@ export class DocumentCache {
   }
 
   async open(): Promise<void> {
-    this.lines = new Map();
-    if (this.path === null) return;
-    const bytes = await readFile(this.path).catch(() => Buffer.alloc(0));
-    let at = bytes.indexOf(10) + 1;
-    if (at === 0 || bytes.toString("utf8", 0, at - 1) !== this.header) {
-      await rm(this.path, { force: true });
-      return;
-    }
-    while (at < bytes.length) {
-      const end = bytes.indexOf(10, at);
-      if (end < 0) break;
-      const space = bytes.indexOf(32, at + checksumLength + 1);
-      if (space > 0 && space < end) {
-        this.lines.set(bytes.toString("latin1", at + checksumLength + 1, space), bytes.subarray(at, end));
-        this.count++;
-      }
-      at = end + 1;
-    }
+    const bytes = this.path === null ? Buffer.alloc(0) : await readFile(this.path).catch(() => Buffer.alloc(0));
+    const first = bytes.indexOf(10) + 1;
+    if (first === 0 || bytes.toString("utf8", 0, first - 1) !== this.header) return;
+    this.bytes = bytes;
+    this.at = first;
+    this.isOpen = true;
   }
 
   /** The value of a document, or undefined. */
   get(ref: DocumentRef): unknown {
-    const line = this.lines?.get(keyOf(ref));
-    if (line === undefined) return undefined;
-    if (Number.parseInt(line.toString("latin1", 0, checksumLength), 16) !== crc32(line.subarray(checksumLength)))
-      return undefined;
-    return JSON.parse(line.toString("utf8", line.indexOf(32, checksumLength + 1) + 1));
+    if (this.bytes.length === 0) return undefined;
+    const key = keyOf(ref);
+    const start = this.keyAt(this.at) === key ? this.at : this.find(key);
+    const end = start === undefined ? -1 : this.bytes.indexOf(10, start);
+    if (start === undefined || end < 0) return undefined;
+    this.at = end + 1;
+    const sum = Number.parseInt(this.bytes.toString("latin1", start, start + checksumLength), 16);
+    if (sum !== crc32(this.bytes.subarray(start + checksumLength, end))) return undefined;
+    return JSON.parse(this.bytes.toString("utf8", start + checksumLength + keyLength + 2, end));
   }
 
-  add(ref: DocumentRef, value: unknown): void {
-    if (this.path === null) return;
-    this.added.set(keyOf(ref), JSON.stringify(value));
+  private keyAt(start: number): string {
+    return this.bytes.toString("latin1", start + checksumLength + 1, start + checksumLength + 1 + keyLength);
+  }
+
+  private find(key: string): number | undefined {
+    if (this.starts === null) {
+      this.starts = new Map();
+      const { bytes } = this;
+      for (let at = bytes.indexOf(10) + 1; at > 0; at = bytes.indexOf(10, at) + 1) this.starts.set(this.keyAt(at), at);
+    }
+    return this.starts.get(key);
   }
 
   /**
-   * Writes what was added, and lets go of what was read. Where `refs` are the whole repository, and most of the file is stale, it is
-   * written anew.
+   * Writes documents that were not in the file, beside the work, and lets go of what was read. `total` is how many were asked for
+   * since it was opened: a file of which most is stale then is begun anew, and fills itself at the next start.
    */
-  async write(refs: readonly DocumentRef[]): Promise<void> {
-    const { path, lines, added } = this;
-    this.lines = new Map();
-    this.added = new Map();
-    if (path === null || added.size === 0) return;
-    const fresh = [...added].map(([key, json]) => lineOf(key, json));
+  keep(fresh: readonly SourceFile[], total: number): void {
+    const { path } = this;
+    const isStale = (this.starts?.size ?? 0) > 2 * Math.max(total, linesMin);
+    const isNew = !this.isOpen || isStale;
+    this.bytes = Buffer.alloc(0);
+    this.starts = null;
+    const valid = fresh.filter(({ parsed }) => parsed !== undefined && "value" in parsed);
+    if (path === null || valid.length === 0) return;
+    this.isOpen = true;
+    this.writing = this.writing.then(() => this.write(path, valid, isNew)).catch(() => {});
+  }
+
+  /** Resolves when everything that was to be kept is in the file. */
+  written(): Promise<void> {
+    return this.writing;
+  }
+
+  private async write(path: string, files: readonly SourceFile[], isNew: boolean): Promise<void> {
     await mkdir(dirname(path), { recursive: true });
-    try {
-      if (this.count > 0 && this.count < 2 * refs.length + 1000) await appendFile(path, Buffer.concat(fresh));
-      else {
-        const kept = refs.flatMap((ref) => lines?.get(keyOf(ref)) ?? []).flatMap((line) => [line, newline]);
-        await writeFile(`${path}.new`, Buffer.concat([Buffer.from(`${this.header}\n`), ...kept, ...fresh]));
-        await rename(`${path}.new`, path);
-        this.count = kept.length / 2;
-      }
-      this.count += fresh.length;
-    } catch {
-      // A cache that cannot be written costs time, and nothing else.
-      await rm(path, { force: true }).catch(() => {});
-      this.count = 0;
+    const target = isNew ? `${path}.new` : path;
+    if (isNew) await writeFile(target, `${this.header}\n`);
+    for (let at = 0; at < files.length; at += linesAtOnce) {
+      const lines = files.slice(at, at + linesAtOnce).map(lineOf);
+      await appendFile(target, lines.join(""));
+      // Others have their turn in between: there may be a hundred thousand of them.
+      await setImmediate();
     }
+    if (isNew) await rename(target, path);
   }
 }
 
-const newline = Buffer.from("\n");
+/** A file of fewer lines is not worth being begun anew. */
+const linesMin = 1000;
+const linesAtOnce = 500;
+/** A letter for the kind, and the id of the blob. */
+const keyLength = 41;
 
 /** A host file and a machine file with the same content are not the same document. */
 function keyOf({ path, id }: DocumentRef): string {
   return `${path.startsWith("hosts/") ? "h" : path.startsWith("machines/") ? "m" : "s"}${id}`;
 }
 
-function lineOf(key: string, json: string): Buffer {
-  const rest = Buffer.from(` ${key} ${json}`);
-  return Buffer.concat([Buffer.from(crc32(rest).toString(16).padStart(checksumLength, "0")), rest, newline]);
+function lineOf(file: SourceFile): string {
+  const value = file.parsed && "value" in file.parsed ? file.parsed.value : null;
+  const rest = ` ${keyOf(file)} ${JSON.stringify(value)}`;
+  return `${crc32(Buffer.from(rest)).toString(16).padStart(checksumLength, "0")}${rest}\n`;
 }

@@ -3,7 +3,7 @@
 import { availableParallelism } from "node:os";
 import type { Problem } from "../model/problem.ts";
 import { needsText, parsePlainDocument } from "../model/repository.ts";
-import type { ParsedDocument, SourceFile } from "../model/types.ts";
+import type { SourceFile } from "../model/types.ts";
 import type { DocumentCache } from "./document-cache.ts";
 import type { Git } from "./git.ts";
 import { missing } from "./objects.ts";
@@ -18,80 +18,62 @@ export interface DocumentRef {
 /** A blob beyond this is not parsed; the parser's own limit is lower. */
 export const blobBytesMax = 1_048_576;
 
-/** More documents than this are parsed on all cores. */
-const manyFrom = 2000;
-
-/** Reads and parses documents. The text comes along where the loader needs it, and for those in `withText`. */
+/**
+ * Reads and parses documents. What is plain is parsed here, while Git still reads the next ones: on the plain subset nothing can go
+ * wrong in a parser, and sending the values between processes would cost more than making them. The rest is parsed by processes of
+ * their own, on all cores. The text comes along where the loader needs it, and for those in `withText`.
+ */
 export async function readDocuments(
   git: Git,
   cache: DocumentCache,
   refs: readonly DocumentRef[],
   withText: ReadonlySet<string> = new Set(),
 ): Promise<SourceFile[]> {
-  const parsed = new Map<string, ParsedDocument>();
-  const unknown: DocumentRef[] = [];
-  for (const ref of refs) {
-    const known = cache.get(ref);
-    if (known === undefined) unknown.push(ref);
-    else parsed.set(ref.path, { value: known });
-  }
-  const isMany = unknown.length > manyFrom;
-  const texts = new Map<string, string>();
-  if (isMany) await parseMany(git, unknown, parsed);
-  const wanted = refs.filter(
-    (ref) =>
-      withText.has(ref.path) || (!isMany && !parsed.has(ref.path)) || needsText({ ...ref, ...found(parsed, ref) }),
-  );
+  const files: SourceFile[] = refs.map(({ path, id }) => {
+    const value = cache.get({ path, id });
+    return { path, id, text: null, ...(value === undefined ? {} : { parsed: { value } }) };
+  });
+  const fresh = [...files.keys()].filter((index) => files[index]?.parsed === undefined);
+  const wanted = [...files.keys()].filter((index) => {
+    const file = files[index];
+    return file !== undefined && (withText.has(file.path) || needsText(file));
+  });
   await git.objects.each(
-    wanted.map(({ id }) => id),
-    (object, index) => {
-      const { path = "", id = "" } = wanted[index] ?? {};
-      if (object?.type !== "blob") throw missing(id, object);
-      if (object.data.length > blobBytesMax) parsed.set(path, { problems: [tooLarge(path, object.data.length)] });
-      else texts.set(path, object.data.toString());
+    wanted.map((index) => files[index]?.id ?? ""),
+    (object, position) => {
+      const index = wanted[position] ?? -1;
+      const file = files[index];
+      if (file === undefined || object?.type !== "blob") throw missing(file?.id ?? "", object);
+      files[index] = withContent(file, object.data, withText.has(file.path));
     },
   );
-  if (!isMany) await parseFew(git, unknown, { texts, parsed });
-  for (const ref of unknown) {
-    const document = parsed.get(ref.path);
-    if (document && "value" in document) cache.add(ref, document.value);
-  }
-  await cache.write(refs);
-  return refs.map(({ path, id }) => {
-    const document = parsed.get(path);
-    const text = texts.get(path);
-    const isNeeded = withText.has(path) || needsText({ path, ...found(parsed, { path }) });
-    return { path, id, text: isNeeded ? (text ?? null) : null, ...(document ? { parsed: document } : {}) };
-  });
+  await parseRest(git, files);
+  cache.keep(
+    fresh.flatMap((index) => files[index] ?? []),
+    files.length,
+  );
+  return files;
 }
 
-function found(
-  parsed: ReadonlyMap<string, ParsedDocument>,
-  { path }: Pick<DocumentRef, "path">,
-): { readonly parsed?: ParsedDocument } {
-  const document = parsed.get(path);
-  return document ? { parsed: document } : {};
+function withContent(file: SourceFile, data: Buffer, isAsked: boolean): SourceFile {
+  const { path, id } = file;
+  if (data.length > blobBytesMax) return { path, id, text: null, parsed: { problems: [tooLarge(path, data.length)] } };
+  const text = data.toString();
+  const parsed = file.parsed ?? parsePlainDocument(path, text);
+  if (parsed === null) return { path, id, text };
+  return { path, id, text: isAsked || needsText({ path, parsed }) ? text : null, parsed };
 }
 
-async function parseMany(git: Git, refs: readonly DocumentRef[], parsed: Map<string, ParsedDocument>): Promise<void> {
+async function parseRest(git: Git, files: SourceFile[]): Promise<void> {
+  const rest = [...files.keys()].filter((index) => files[index]?.parsed === undefined);
+  if (rest.length === 0) return;
+  const refs = rest.map((index) => ({ path: files[index]?.path ?? "", id: files[index]?.id ?? "" }));
   const documents = await parseInProcesses(git.dir, refs, availableParallelism());
-  for (const [path, document] of documents) parsed.set(path, document);
-}
-
-/** What is plain is parsed here, where nothing in the parser can go wrong; the rest elsewhere. */
-async function parseFew(
-  git: Git,
-  refs: readonly DocumentRef[],
-  { texts, parsed }: { readonly texts: ReadonlyMap<string, string>; readonly parsed: Map<string, ParsedDocument> },
-): Promise<void> {
-  const rest: DocumentRef[] = [];
-  for (const ref of refs) {
-    const text = texts.get(ref.path);
-    const document = text === undefined ? null : parsePlainDocument(ref.path, text);
-    if (document !== null) parsed.set(ref.path, document);
-    else if (!parsed.has(ref.path)) rest.push(ref);
+  for (const [position, index] of rest.entries()) {
+    const file = files[index];
+    const parsed = documents[position];
+    if (file && parsed) files[index] = { ...file, parsed };
   }
-  if (rest.length > 0) await parseMany(git, rest, parsed);
 }
 
 /** A blob that is not even parsed. */

@@ -97,11 +97,11 @@ async function continues(
 }
 
 /** Brings an archived history into the mirror, if the remote still has it. */
-export async function fetchArchive(
+async function fetchArchive(
   { git, remote }: Pick<FollowOptions, "git" | "remote">,
   { commit, branch }: ArchivedHistory,
 ): Promise<void> {
-  if ((await git.resolve(archiveRef(branch))) === commit) return;
+  if ((await git.resolve(commit)) !== null) return;
   await remote.fetch(`refs/heads/${branch}`, archiveRef(branch));
 }
 

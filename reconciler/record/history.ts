@@ -1,6 +1,9 @@
 // History of one subject, read from the branch `observed` alone.
 import { simpleGit } from "simple-git";
+import { archivedBefore, archiveRef } from "./follow.ts";
+import type { Git } from "./git.ts";
 import { recordPath } from "./layout.ts";
+import type { Remote } from "./remote.ts";
 
 /** One commit in which a subject's record changed, newest first in a list. */
 export interface HistoryEntry {
@@ -14,17 +17,39 @@ export interface HistoryEntry {
   readonly epoch: number;
 }
 
-/** The latest `limit` changes of a subject. `dir` is a bare repository that has `ref`. */
+export interface HistoryQuery {
+  readonly name: string;
+  readonly limit: number;
+}
+
+/**
+ * The latest `limit` changes of a subject. Where the record was given a new root, it goes on in what was there before, as long as the
+ * remote still has it. `tip` is a commit of `observed` in the repository.
+ */
 export async function readHistory(
-  dir: string,
-  ref: string,
-  query: { readonly name: string; readonly limit: number },
+  { git, remote }: { readonly git: Git; readonly remote: Remote | null },
+  tip: string,
+  { name, limit }: HistoryQuery,
 ): Promise<HistoryEntry[]> {
+  const entries = await readOneHistory(git.dir, tip, { name, limit });
+  if (entries.length >= limit) return entries;
+  const archived = await archivedBefore(git, tip);
+  if (archived === null) return entries;
+  if ((await git.resolve(archived.commit)) === null && remote !== null)
+    await remote.fetch(`refs/heads/${archived.branch}`, archiveRef(archived.branch)).catch(() => {});
+  // A branch that somebody has removed or moved elsewhere: the history ends where it can be read.
+  if ((await git.resolve(archived.commit)) === null) return entries;
+  const before = await readHistory({ git, remote }, archived.commit, { name, limit: limit - entries.length });
+  // The new root has all files, and changed none.
+  return [...entries.filter(({ commit }) => commit !== archived.root), ...before];
+}
+
+async function readOneHistory(dir: string, tip: string, query: HistoryQuery): Promise<HistoryEntry[]> {
   const format = "%H%x1f%cI%x1f%B%x1f%(trailers:key=Desired,valueonly)%x1f%(trailers:key=Epoch,valueonly)%x1e";
   const paths = [recordPath("host", query.name), recordPath("group", query.name)];
   const text = await simpleGit({ baseDir: dir, timeout: { block: 60_000 } })
     .env(quietEnvironment())
-    .raw(["log", `--format=${format}`, `--max-count=${query.limit}`, ref, "--", ...paths]);
+    .raw(["log", `--format=${format}`, `--max-count=${query.limit}`, tip, "--", ...paths]);
   return text.split("\x1e").flatMap((chunk) => {
     const [commit = "", at = "", body = "", desired = "", epoch = ""] = chunk.trim().split("\x1f");
     if (commit === "") return [];

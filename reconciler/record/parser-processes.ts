@@ -11,32 +11,29 @@ const stallMs = 60_000;
 /** A process is worth its start for this many documents. */
 const worthwhile = 500;
 
-/** Parses documents of the repository in `dir`; the result has all of them, by path. */
+/** Parses documents of the repository in `dir`; the results in their order. */
 export async function parseInProcesses(
   dir: string,
   refs: readonly DocumentRef[],
   processes: number,
-): Promise<Map<string, ParsedDocument>> {
+): Promise<ParsedDocument[]> {
   const count = Math.max(1, Math.min(processes, Math.ceil(refs.length / worthwhile)));
   const size = Math.ceil(refs.length / count);
   const parts = Array.from({ length: count }, (_, index) => refs.slice(index * size, (index + 1) * size));
-  const found = new Map<string, ParsedDocument>();
-  await Promise.all(parts.map((part) => parsePart(dir, part, found)));
-  return found;
+  return (await Promise.all(parts.map((part) => parsePart(dir, part)))).flat();
 }
 
-async function parsePart(dir: string, refs: readonly DocumentRef[], found: Map<string, ParsedDocument>): Promise<void> {
-  let rest = refs;
+async function parsePart(dir: string, refs: readonly DocumentRef[]): Promise<ParsedDocument[]> {
+  const documents: ParsedDocument[] = [];
   // After a death, answers come one by one: then it is known which document it was.
-  for (let careful = false; rest.length > 0; careful = true) {
-    const answered = await runParser(dir, { refs: rest, careful }, found);
-    if (answered === rest.length) return;
-    if (careful) {
-      const culprit = rest[answered];
-      if (culprit) found.set(culprit.path, { problems: [aborted(culprit.path)] });
-      rest = rest.slice(answered + 1);
-    } else rest = rest.slice(answered);
+  for (let careful = false; documents.length < refs.length; careful = true) {
+    const rest = refs.slice(documents.length);
+    const answers = await runParser(dir, rest, careful);
+    documents.push(...answers);
+    const culprit = rest[answers.length];
+    if (careful && culprit) documents.push({ problems: [aborted(culprit.path)] });
   }
+  return documents;
 }
 
 function aborted(file: string): Extract<ParsedDocument, { problems: unknown }>["problems"][number] {
@@ -51,18 +48,14 @@ function aborted(file: string): Extract<ParsedDocument, { problems: unknown }>["
   };
 }
 
-/** One process over some documents. Resolves to how many it has answered, in order. */
-function runParser(
-  dir: string,
-  { refs, careful }: { readonly refs: readonly DocumentRef[]; readonly careful: boolean },
-  found: Map<string, ParsedDocument>,
-): Promise<number> {
+/** One process over some documents. Resolves to its answers, in order, up to the document that it did not survive. */
+function runParser(dir: string, refs: readonly DocumentRef[], careful: boolean): Promise<ParsedDocument[]> {
   const program = fileURLToPath(new URL(`./parser-main${import.meta.url.slice(-3)}`, import.meta.url));
   const child = spawn(process.execPath, [...process.execArgv, program, dir, ...(careful ? ["--careful"] : [])], {
     stdio: ["pipe", "pipe", "ignore"],
   });
   return new Promise((resolve, reject) => {
-    let answered = 0;
+    const answers: ParsedDocument[] = [];
     const timer = setTimeout(() => child.kill("SIGKILL"), stallMs);
     child.once("error", reject);
     child.stdin.on("error", () => {});
@@ -71,13 +64,11 @@ function runParser(
       timer.refresh();
       // The last line of a process that was killed may be torn: it counts as no answer.
       const answer = parseAnswer(line);
-      if (answer === null) return;
-      found.set(refs[answered]?.path ?? "", answer);
-      answered++;
+      if (answer !== null) answers.push(answer);
     });
     lines.once("close", () => {
       clearTimeout(timer);
-      resolve(answered);
+      resolve(answers);
     });
     child.stdin.end(refs.map(({ path, id }) => `${id} ${path}\n`).join(""));
   });

@@ -9,6 +9,12 @@ const oddName =
 
 /** True for a path with a name that not every system can have. */
 export function isOdd(path: string): boolean {
+  // What nearly every path is made of is seen at once.
+  if (
+    /^[a-z][a-z0-9_.-]*[a-z0-9](?:\/[a-z0-9][a-z0-9_.-]*[a-z0-9])*$/.test(path) &&
+    !/(?:^|\/)(?:con|prn|aux|nul|com\d|lpt\d)\b/.test(path)
+  )
+    return false;
   return path.split("/").some((name) => oddName.test(name));
 }
 

@@ -322,7 +322,7 @@ test("history tells what became of one host, newest first, and of no other", asy
   await store.flush();
   await store.append(change("a", "busy", "a: on -> busy (lamp)"));
   await store.flush();
-  const entries = await readHistory(git.dir, "refs/stateward/observed", { name: "a", limit: 10 });
+  const entries = await readHistory({ git, remote: null }, "refs/stateward/observed", { name: "a", limit: 10 });
   assert.equal(
     entries.map(({ lines, epoch, desired }) => [lines, epoch, desired]),
     [
