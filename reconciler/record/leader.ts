@@ -70,8 +70,11 @@ async function readSign(git: Git, id: string): Promise<SignOfLife | null> {
 
 /** The sign of life that the remote has, fetched where the mirror does not know it yet. */
 export async function fetchSign(git: Git, remote: Remote, id: string): Promise<SignOfLife | null> {
-  if ((await git.objects.read(id)) === null) await remote.fetch(leaderRef, leaderRef);
-  return readSign(git, id);
+  const known = await readSign(git, id);
+  if (known !== null) return known;
+  await remote.fetch(leaderRef, leaderRef);
+  // It may have moved on since it was listed.
+  return readSign(git, leaderRef);
 }
 
 /** How often a value must have been seen unchanged: a standby that was itself asleep must not take its own sleep for silence. */

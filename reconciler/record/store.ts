@@ -45,6 +45,9 @@ const journalBytesMax = 64_000_000;
 /** A remote that did not answer is not asked again for a lease within this time. */
 const askAgainMs = 10_000;
 
+/** A remote that refuses the first push this often refuses all of them. */
+const startTriesMax = 5;
+
 interface Batch {
   readonly commit: string;
   /** Last segment of the journal that the commit covers. */
@@ -67,6 +70,7 @@ export class GitRecord implements RecordReader, RecordWriter {
   private message = "";
   private signs: readonly NewObject[] = [];
   private beats = 0;
+  private areSignsTaken = true;
   private confirmed = new Since();
   private asked = new Since();
   private asking: Promise<void> | null = null;
@@ -91,14 +95,18 @@ export class GitRecord implements RecordReader, RecordWriter {
    */
   async load(): Promise<LoadedRecord> {
     const silence = new Silence();
-    for (let first = true; ; first = false) {
-      const mayLead = await this.mayLead(silence).catch((error: unknown) => {
-        if (first || !isTransient(error)) throw error;
-        this.wait("standby", `the remote does not answer: ${unreachable(error)}`);
-        return false;
-      });
-      const loaded = mayLead ? await this.lead() : null;
-      if (loaded !== null) return loaded;
+    for (let failures = 0; ; ) {
+      try {
+        const loaded = (await this.mayLead(silence)) ? await this.lead() : null;
+        if (loaded !== null) return loaded;
+        failures = 0;
+      } catch (error) {
+        // A remote that never answered, or refuses every push, needs somebody who looks at it; one that fails now and then does not.
+        failures++;
+        const isHopeless = this.role === "starting" && (failures >= startTriesMax || !isRefusal(error));
+        if (isHopeless || !isTransient(error)) throw error;
+        this.wait(this.role, unreachable(error));
+      }
       await this.pause(this.pace.lookMs);
       if (this.role === "ended") throw new Failure("waiting", "the reconciler is stopping", { reason: "Stopping" });
     }
@@ -207,7 +215,7 @@ export class GitRecord implements RecordReader, RecordWriter {
     return false;
   }
 
-  private wait(role: "standby" | "history", message: string): void {
+  private wait(role: RecordStatus["role"], message: string): void {
     if (this.role === "ended") return;
     if (message !== this.message) (role === "history" ? this.options.onAlert : this.options.onNotice)(message);
     this.role = role;
@@ -283,6 +291,7 @@ export class GitRecord implements RecordReader, RecordWriter {
   }
 
   private async prepareSigns(epoch: number): Promise<void> {
+    if (!this.areSignsTaken) return;
     this.signs = signsOf(this.options.leadership, epoch);
     await writePack(this.options.git.dir, this.signs);
   }
@@ -443,6 +452,7 @@ export class GitRecord implements RecordReader, RecordWriter {
         `the remote does not take ${leaderRef} (${result.message}): who stands by cannot see that this one lives`,
       );
       this.signs = [];
+      this.areSignsTaken = false;
       return this.push(commit, force);
     }
     if (result.kind === "refused" && !(await this.isThere(commit, result.message))) return false;
@@ -514,6 +524,11 @@ export class GitRecord implements RecordReader, RecordWriter {
       throw fencedFailure(this.message);
     return branch;
   }
+}
+
+/** A push that the remote refused though nobody else wrote: another push may have held a lock there. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof Failure && error.reason === "PushRefused";
 }
 
 function isTransient(error: unknown): boolean {
