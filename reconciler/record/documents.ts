@@ -68,7 +68,7 @@ async function parseRest(git: Git, files: SourceFile[]): Promise<void> {
   const rest = [...files.keys()].filter((index) => files[index]?.parsed === undefined);
   if (rest.length === 0) return;
   const refs = rest.map((index) => ({ path: files[index]?.path ?? "", id: files[index]?.id ?? "" }));
-  const documents = await parseInProcesses(git.dir, refs, availableParallelism());
+  const documents = await parseInProcesses(refs, { dir: git.dir, processes: availableParallelism() });
   for (const [position, index] of rest.entries()) {
     const file = files[index];
     const parsed = documents[position];

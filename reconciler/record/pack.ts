@@ -42,20 +42,28 @@ export async function writePack(dir: string, objects: readonly NewObject[]): Pro
   const unique = [...new Map(objects.map((object) => [object.id, object])).values()];
   const { pack, index, checksum } = encodePack(unique);
   const name = join(folder, `pack-${checksum}`);
-  const temporary = join(folder, `${temporaryPrefix}${process.pid}_${checksum}`);
-  await Promise.all([writeSynced(`${temporary}.pack`, pack), writeSynced(`${temporary}.idx`, [index])]);
+  // Names that do not end as those of packs do: Git would look into them.
+  const temporary = (part: string): string => join(folder, `${temporaryPrefix}${part}_${process.pid}_${checksum}`);
+  await Promise.all([writeSynced(temporary("pack"), pack), writeSynced(temporary("idx"), [index])]);
   // Git finds a pack by its index: that comes last.
-  await rename(`${temporary}.pack`, `${name}.pack`);
-  await rename(`${temporary}.idx`, `${name}.idx`);
+  await rename(temporary("pack"), `${name}.pack`);
+  await rename(temporary("idx"), `${name}.idx`);
   await syncFolder(folder);
   return name;
 }
 
+/** A pack without an index that is older than this was left by a process that is gone. */
+const strayAgeMs = 60_000;
+
 /** Removes what a killed process left half written. */
 export async function removePartialPacks(dir: string): Promise<void> {
   const folder = join(dir, "objects", "pack");
-  for (const name of await readdir(folder).catch(() => []))
-    if (name.startsWith(temporaryPrefix)) await rm(join(folder, name), { force: true });
+  const names = new Set(await readdir(folder).catch(() => []));
+  for (const name of names) {
+    const isStray = name.endsWith(".pack") && !names.has(name.replace(/pack$/, "idx"));
+    const age = isStray ? Date.now() - (await stat(join(folder, name)).catch(() => ({ mtimeMs: 0 }))).mtimeMs : 0;
+    if (name.startsWith(temporaryPrefix) || age > strayAgeMs) await rm(join(folder, name), { force: true });
+  }
 }
 
 /** Number and bytes of the packs, largest first. */

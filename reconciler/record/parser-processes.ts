@@ -11,24 +11,35 @@ const stallMs = 60_000;
 /** A process is worth its start for this many documents. */
 const worthwhile = 500;
 
-/** Parses documents of the repository in `dir`; the results in their order. */
+export interface ParserOptions {
+  /** Bare repository. */
+  readonly dir: string;
+  readonly processes: number;
+  /** What each process runs. */
+  readonly program?: string;
+}
+
+const parserProgram: string = fileURLToPath(new URL(`./parser-main${import.meta.url.slice(-3)}`, import.meta.url));
+
+/** Parses documents; the results in their order. */
 export async function parseInProcesses(
-  dir: string,
   refs: readonly DocumentRef[],
-  processes: number,
+  { dir, processes, program = parserProgram }: ParserOptions,
 ): Promise<ParsedDocument[]> {
   const count = Math.max(1, Math.min(processes, Math.ceil(refs.length / worthwhile)));
   const size = Math.ceil(refs.length / count);
   const parts = Array.from({ length: count }, (_, index) => refs.slice(index * size, (index + 1) * size));
-  return (await Promise.all(parts.map((part) => parsePart(dir, part)))).flat();
+  return (await Promise.all(parts.map((part) => parsePart({ dir, program }, part)))).flat();
 }
 
-async function parsePart(dir: string, refs: readonly DocumentRef[]): Promise<ParsedDocument[]> {
+type Parser = Required<Omit<ParserOptions, "processes">>;
+
+async function parsePart(parser: Parser, refs: readonly DocumentRef[]): Promise<ParsedDocument[]> {
   const documents: ParsedDocument[] = [];
   // After a death, answers come one by one: then it is known which document it was.
   for (let careful = false; documents.length < refs.length; careful = true) {
     const rest = refs.slice(documents.length);
-    const answers = await runParser(dir, rest, careful);
+    const answers = await runParser(parser, rest, careful);
     documents.push(...answers);
     const culprit = rest[answers.length];
     if (careful && culprit) documents.push({ problems: [aborted(culprit.path)] });
@@ -49,8 +60,11 @@ function aborted(file: string): Extract<ParsedDocument, { problems: unknown }>["
 }
 
 /** One process over some documents. Resolves to its answers, in order, up to the document that it did not survive. */
-function runParser(dir: string, refs: readonly DocumentRef[], careful: boolean): Promise<ParsedDocument[]> {
-  const program = fileURLToPath(new URL(`./parser-main${import.meta.url.slice(-3)}`, import.meta.url));
+function runParser(
+  { dir, program }: Parser,
+  refs: readonly DocumentRef[],
+  careful: boolean,
+): Promise<ParsedDocument[]> {
   const child = spawn(process.execPath, [...process.execArgv, program, dir, ...(careful ? ["--careful"] : [])], {
     stdio: ["pipe", "pipe", "ignore"],
   });

@@ -71,6 +71,7 @@ export class GitRecord implements RecordReader, RecordWriter {
   private signs: readonly NewObject[] = [];
   private beats = 0;
   private areSignsTaken = true;
+  private lastFailed = false;
   private confirmed = new Since();
   private asked = new Since();
   private asking: Promise<void> | null = null;
@@ -314,7 +315,8 @@ export class GitRecord implements RecordReader, RecordWriter {
   /** Tells what is late, and pushes a sign of life when nothing else was pushed for a while. */
   private tick(): void {
     const behindMs = this.confirmed.ms();
-    this.tellBrakes(behindMs);
+    // A leader that was stopped for a while has tried nothing yet.
+    if (this.lastFailed || behindMs < this.pace.beatMs) this.tellBrakes(behindMs);
     if (behindMs < this.pace.beatMs || this.asked.ms() < this.pace.beatMs / 2) return;
     this.asked = new Since();
     this.inCycle(() => this.beat()).catch(() => {});
@@ -444,6 +446,7 @@ export class GitRecord implements RecordReader, RecordWriter {
     if (this.beats < this.signs.length - 1) this.beats = (this.beats + 1) % (this.signs.length - 1);
     const branch = `${commit}:refs/heads/observed`;
     const result = await remote.push([branch, ...(sign ? [`+${sign.id}:${leaderRef}`] : [])], force).catch((error) => {
+      this.lastFailed = true;
       if (isCorrupt(error)) this.fence(`the mirror is damaged: ${messageOf(error)}`);
       throw error;
     });
@@ -457,6 +460,7 @@ export class GitRecord implements RecordReader, RecordWriter {
     }
     if (result.kind === "refused" && !(await this.isThere(commit, result.message))) return false;
     this.failures = 0;
+    this.lastFailed = false;
     this.confirmed = began;
     if (commit === this.tip && tips.now.pushed === commit) return true;
     await writeRef(git.dir, observedRef, commit);

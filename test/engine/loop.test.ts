@@ -578,4 +578,19 @@ test("1,000 hosts arrive, and at rest none of them is looked at for nothing", as
   assert.is(record.changes.length, before);
 });
 
+test("five minutes without a push: nothing is started; when the record is pushed again, it goes on", async () => {
+  const memory = new MemoryRecord();
+  memory.behindMs = 301_000;
+  const rig = await start(
+    { "machines/lamp.yaml": lamp, "hosts/a.yaml": localHost("a", { lamp: "on" }) },
+    { record: memory },
+  );
+  await rig.clock.pass(60_000);
+  assert.equal([rig.hosts.log, stateOf(rig, "a", "lamp")], [[], "off"]);
+  memory.behindMs = 0;
+  await rig.engine.poll();
+  await rig.clock.pass(60_000);
+  assert.is(stateOf(rig, "a", "lamp"), "on");
+});
+
 test.run();

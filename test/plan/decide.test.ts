@@ -590,6 +590,23 @@ test("a host that would move and has no room is not ready", () => {
   assert.is(decision?.record?.machines.lamp?.conditions[0]?.reason, "Queued");
 });
 
+test("while the record cannot be pushed, what must not repeat is not started, and other steps are", () => {
+  const once = {
+    ...lamp,
+    states: { ...lamp.states, busy: { enter: [{ from: "on", steps: [{ run: "be busy", repeat: "never" }] }] } },
+  };
+  for (const [machine, starts] of [
+    [once, false],
+    [lamp, true],
+  ] as const) {
+    const files = { ...lampFiles("busy"), "machines/lamp.yaml": machine };
+    const given = world(files, { records: [record("a", "lamp", on)], reports: [report("a")] });
+    const [decision] = decide({ ...given, mayStartOnce: false });
+    assert.is(decision?.act?.kind, starts ? "start" : undefined);
+    assert.is(decision?.deferred, !starts);
+  }
+});
+
 test("a failing check of a state on the way up counts, though the next transition has failed too", () => {
   const files = chainFiles("d");
   const entry = { ...d, state: "c", applied: applied("b", "c"), attempt: attempt({}, files, "c", "d") };

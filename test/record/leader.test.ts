@@ -5,8 +5,7 @@ import type { RecordChange } from "../../reconciler/model/ports.ts";
 import { defaultPace, type Pace, Silence } from "../../reconciler/record/leader.ts";
 import { type OpenStore, openStore, Remote } from "../support/git-remote.ts";
 import { suite } from "../support/suite.ts";
-import { tempFolder } from "../support/temp.ts";
-import { until } from "../support/until.ts";
+import { tempFolder, until } from "../support/temp.ts";
 import { commit, record } from "../support/world.ts";
 
 const test = suite("leader");
@@ -35,10 +34,10 @@ test("a standby waits while the leader shows life, and takes over when it does n
   await using second = await open(remote, join(dir.path, "r2"));
   const loading = second.store.load();
   loading.catch(() => {});
-  await until(() => second.store.status().role === "standby");
+  await until("it is so", () => second.store.status().role === "standby");
   assert.match(second.store.status().message, /r1 \(epoch 1\) leads/);
   const before = await remote.git("rev-parse", "refs/stateward/leader");
-  await until(async () => (await remote.git("rev-parse", "refs/stateward/leader")) !== before);
+  await until("it is so", async () => (await remote.git("rev-parse", "refs/stateward/leader")) !== before);
   assert.is(second.store.status().role, "standby", "a sign of life came meanwhile");
   await second.store.append(change("b", "on")).then(
     () => assert.unreachable("who stands by acknowledges nothing"),
@@ -64,7 +63,7 @@ test("a leader that ends in order is followed at once", async () => {
   await using second = await open(remote, join(dir.path, "r2"), patient);
   const loading = second.store.load();
   loading.catch(() => {});
-  await until(() => second.store.status().role === "standby");
+  await until("it is so", () => second.store.status().role === "standby");
   await first.store.release();
   await first.store.close();
   assert.is((await loading).epoch, 2);
@@ -107,7 +106,7 @@ test("D3: a beat of a deposed leader is refused, and does not overwrite the sign
   await using second = await openStore(remote.path, join(dir.path, "r2"));
   await second.store.load();
   const sign = await remote.git("rev-parse", "refs/stateward/leader");
-  await until(() => first.fenced.length > 0);
+  await until("it is so", () => first.fenced.length > 0);
   assert.is(await remote.git("rev-parse", "refs/stateward/leader"), sign);
 });
 
@@ -119,7 +118,7 @@ test("a listing that shows a moved record makes the leader ask", async () => {
   await using second = await openStore(remote.path, join(dir.path, "r2"));
   await second.store.load();
   first.store.heard({ main: null, observed: second.tips.now.pushed, leader: null });
-  await until(() => first.fenced.length > 0);
+  await until("it is so", () => first.fenced.length > 0);
 });
 
 test("two that stand by: one takes over, the other goes on standing by", async () => {
@@ -134,7 +133,7 @@ test("two that stand by: one takes over, the other goes on standing by", async (
   assert.is(await Promise.race(loads), 2);
   const [waiting] = [second, third].filter(({ store }) => store.status().role !== "leading");
   assert.ok(waiting, "only one leads");
-  await until(() => waiting.store.status().leader?.epoch === 2);
+  await until("it is so", () => waiting.store.status().leader?.epoch === 2);
   assert.is(waiting.store.status().role, "standby");
 });
 

@@ -11,8 +11,7 @@ import { defaultPace } from "../../reconciler/record/leader.ts";
 import { readRecord } from "../../reconciler/record/store.ts";
 import { openStore, Remote } from "../support/git-remote.ts";
 import { suite } from "../support/suite.ts";
-import { tempFolder } from "../support/temp.ts";
-import { until } from "../support/until.ts";
+import { tempFolder, until } from "../support/temp.ts";
 import { commit, record } from "../support/world.ts";
 
 const test = suite("store");
@@ -284,7 +283,7 @@ test("D6: a record that was rewound is not followed before a person says so", as
   await remote.git("update-ref", "refs/heads/observed", "observed~1");
   await using second = await openStore(remote.path, join(dir.path, "r"), { leadership: eager });
   const loading = second.store.load();
-  await until(() => second.store.status().role === "history");
+  await until("it is so", () => second.store.status().role === "history");
   assert.match(second.alerts.join("\n"), /observed was rewound .* accept-history/);
   await second.store.append(change("b", "on")).then(
     () => assert.unreachable("nothing may be acknowledged"),
@@ -305,7 +304,7 @@ test("D6: a record that is gone from the remote is not begun anew before a perso
   await rm(join(dir.path, "r/mirror.git"), { recursive: true });
   await using second = await openStore(remote.path, join(dir.path, "r"), { leadership: eager });
   const loading = second.store.load();
-  await until(() => second.store.status().role === "history");
+  await until("it is so", () => second.store.status().role === "history");
   assert.match(second.alerts.join("\n"), /gone from the remote/);
   await second.tips.acceptByHand("observed", null);
   assert.is((await loading).epoch, 2);

@@ -151,7 +151,7 @@ test("a power cut: empty refs and stale locks go, half a pack is ignored, and th
   await first.store.append(change("b", "on"));
   await truncate(join(data, "mirror.git/refs/stateward/observed"), 0);
   await truncate(join(data, "mirror.git/refs/stateward/pending"), 0);
-  await writeFile(join(data, "mirror.git/objects/pack/tmp_stateward_1_x.pack"), "PACK");
+  await writeFile(join(data, "mirror.git/objects/pack/tmp_stateward_pack_1_x"), "PACK");
   const notices: string[] = [];
   await openMirror(data, runProcess, { notice: (text) => notices.push(text) });
   assert.is(notices.filter((text) => /which a power cut left empty/.test(text)).length, 2);

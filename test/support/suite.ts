@@ -1,7 +1,7 @@
 // uvu with a time limit for each test, and a count of what was declared, so that a forgotten `run()` is noticed.
 import { suite as uvuSuite } from "uvu";
 
-const testTimeMaxMs = 120_000;
+const testTimeMaxDefaultMs = 120_000;
 let declared = 0;
 
 export interface Suite {
@@ -11,11 +11,12 @@ export interface Suite {
   run(): void;
 }
 
-export function suite(name: string): Suite {
+/** `limitMs` is for suites that are told to do more than usual. */
+export function suite(name: string, { limitMs = testTimeMaxDefaultMs }: { readonly limitMs?: number } = {}): Suite {
   const tests = uvuSuite(name);
   const test = ((title, body) => {
     declared++;
-    tests(title, () => withLimit(title, body));
+    tests(title, () => withLimit(title, body, limitMs));
   }) as Suite;
   // oxlint-disable-next-line max-params -- reads like the plain form, with its condition before it
   test.needs = (what, isThere, title, body) => {
@@ -28,13 +29,10 @@ export function suite(name: string): Suite {
 
 process.once("exit", () => process.stdout.write(`\n@declared ${declared}\n`));
 
-async function withLimit(title: string, body: () => void | Promise<void>): Promise<void> {
+async function withLimit(title: string, body: () => void | Promise<void>, limitMs: number): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const limit = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(
-      () => reject(new Error(`"${title}" did not end within ${testTimeMaxMs / 1000} s`)),
-      testTimeMaxMs,
-    );
+    timer = setTimeout(() => reject(new Error(`"${title}" did not end within ${limitMs / 1000} s`)), limitMs);
   });
   try {
     await Promise.race([body(), limit]);
