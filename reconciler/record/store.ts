@@ -238,6 +238,8 @@ export class GitRecord implements RecordReader, RecordWriter {
   private async lead(): Promise<LoadedRecord | null> {
     const { git, journalDir, onNotice } = this.options;
     const isMine = await this.isMine();
+    // Before the next commit takes the place of the one by which it was recognised.
+    if (isMine) await this.options.tips.save({ pushed: this.tip });
     const base = isMine ? await this.interrupted() : this.tip;
     const { subjects, epoch, folders } = await readRecord(git, base);
     this.folders = folders;
@@ -434,10 +436,10 @@ export class GitRecord implements RecordReader, RecordWriter {
   }
 
   /**
-   * Compare-and-swap: the commit stands on the tip that we know, so it is a fast-forward only while nobody else wrote. False when
-   * someone did. Throws a Failure when it is not known what became of it: the same commit is to be pushed again.
+   * Compare-and-swap: only from the tip that we know, on which the commit stands. That it is a fast-forward would not do: it is one
+   * from a branch that was rewound as well. False when someone else wrote. Throws a Failure when it is not known what became of it: the same commit is to be pushed again.
    */
-  private async push(commit: string, force: readonly string[] = []): Promise<boolean> {
+  private async push(commit: string): Promise<boolean> {
     const { git, remote, tips } = this.options;
     const began = new Since();
     this.failures++;
@@ -445,7 +447,8 @@ export class GitRecord implements RecordReader, RecordWriter {
     // The last sign is for the end.
     if (this.beats < this.signs.length - 1) this.beats = (this.beats + 1) % (this.signs.length - 1);
     const branch = `${commit}:refs/heads/observed`;
-    const result = await remote.push([branch, ...(sign ? [`+${sign.id}:${leaderRef}`] : [])], force).catch((error) => {
+    const from = `--force-with-lease=refs/heads/observed:${this.tip ?? ""}`;
+    const result = await remote.push([branch, ...(sign ? [`+${sign.id}:${leaderRef}`] : [])], [from]).catch((error) => {
       this.lastFailed = true;
       if (isCorrupt(error)) this.fence(`the mirror is damaged: ${messageOf(error)}`);
       throw error;
@@ -456,7 +459,7 @@ export class GitRecord implements RecordReader, RecordWriter {
       );
       this.signs = [];
       this.areSignsTaken = false;
-      return this.push(commit, force);
+      return this.push(commit);
     }
     if (result.kind === "refused" && !(await this.isThere(commit, result.message))) return false;
     this.failures = 0;
@@ -523,9 +526,8 @@ export class GitRecord implements RecordReader, RecordWriter {
     const root = commitObject(this.folders.id, { parent: null, message, timeSeconds: seconds() });
     await writePack(git.dir, [root]);
     await writeRef(git.dir, pendingRef, root.id);
-    // The one forced push there is: only from exactly the tip that was archived.
-    if (!(await this.push(root.id, [`--force-with-lease=refs/heads/observed:${old}`])))
-      throw fencedFailure(this.message);
+    // The one push there is that is no fast-forward: like every other, only from exactly the tip that we know.
+    if (!(await this.push(root.id))) throw fencedFailure(this.message);
     return branch;
   }
 }

@@ -9,7 +9,7 @@ import { readHistory } from "../../reconciler/record/history.ts";
 import { recordPath } from "../../reconciler/record/layout.ts";
 import { defaultPace } from "../../reconciler/record/leader.ts";
 import { readRecord } from "../../reconciler/record/store.ts";
-import { openStore, Remote } from "../support/git-remote.ts";
+import { type OpenStore, openStore, Remote } from "../support/git-remote.ts";
 import { suite } from "../support/suite.ts";
 import { tempFolder, until } from "../support/temp.ts";
 import { commit, record } from "../support/world.ts";
@@ -148,6 +148,31 @@ test("a push that was cut off by a crash is repeated with the same commit object
   await second.store.load();
   await second.store.flush();
   assert.is(await remote.git("rev-parse", "observed"), pending);
+});
+
+test("D1: two crashes in a row, each between a push and its note, and the journal is still its own", async () => {
+  await using dir = await tempFolder();
+  const remote = await Remote.create(dir.path);
+  const folder = join(dir.path, "r");
+  await using first = await openStore(remote.path, folder);
+  await first.store.load();
+  const write = async (opened: OpenStore, parent: string | null, state: string): Promise<string> => {
+    const files = [{ path: recordPath("host", "a"), content: encodeRecord(record("a", "lamp", { state })) }];
+    const folders = await foldersOf(opened.git, parent);
+    const parts = { ref: "refs/stateward/pending", parent, message: `a: -> ${state}\n`, timeSeconds: 1 };
+    return writeCommit(opened.git, folders, { ...parts, files });
+  };
+  // The first commit reached the remote, and nobody noted it.
+  const landed = await write(first, first.tips.now.pushed, "on");
+  await first.git.run(["push", "--quiet", "--", remote.path, `${landed}:refs/heads/observed`]);
+  await using second = await openStore(remote.path, folder, { leadership: { takeOver: false } });
+  await second.store.load();
+  await second.store.append(change("b", "on"));
+  // The second one was written, and did not reach it.
+  await write(second, landed, "busy");
+  await using third = await openStore(remote.path, folder, { leadership: { takeOver: false } });
+  const loaded = await third.store.load();
+  assert.equal([states(loaded.subjects), loaded.epoch, third.notices], [["a busy", "b on"], 1, []]);
 });
 
 test("the remote is down: everything stays in the journal, and is pushed as one commit when it is back", async () => {

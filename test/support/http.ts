@@ -17,12 +17,21 @@ export interface HttpRig extends AsyncDisposable {
   readonly clock: ManualClock;
   readonly record: MemoryRecord;
   readonly hosts: FakeHosts;
+  /** What was asked of the repository. */
+  readonly calls: readonly string[];
 }
 
-export async function serve(files: Files, options: { open?: boolean; record?: MemoryRecord } = {}): Promise<HttpRig> {
+export interface ServeOptions {
+  readonly open?: boolean;
+  readonly record?: MemoryRecord;
+  readonly hookSecret?: string;
+}
+
+export async function serve(files: Files, options: ServeOptions = {}): Promise<HttpRig> {
   const record = options.record ?? new MemoryRecord();
   const hosts = new FakeHosts();
   const clock = new ManualClock(noon);
+  const calls: string[] = [];
   let polled = false;
   const poll = () => {
     const first = !polled;
@@ -37,12 +46,12 @@ export async function serve(files: Files, options: { open?: boolean; record?: Me
   const app = await createApp({
     fleet: new Fleet(engine, clock),
     key,
-    repository: { wake: () => {}, archive: () => Promise.resolve("observed-archive/x") },
-    hookSecret: null,
+    repository: { wake: () => void calls.push("wake"), archive: () => Promise.resolve("observed-archive/x") },
+    hookSecret: options.hookSecret === undefined ? null : Buffer.from(options.hookSecret),
     stateAccess: () => (options.open ? "open" : "token"),
     version: "test",
   });
-  return { app, engine, clock, record, hosts, [Symbol.asyncDispose]: () => app.close().then(() => {}) };
+  return { app, engine, clock, record, hosts, calls, [Symbol.asyncDispose]: () => app.close().then(() => {}) };
 }
 
 export const bearer = (name: string): { authorization: string } => ({

@@ -1,0 +1,218 @@
+// Remotes over HTTP and ssh, as they are: slow, down for a while, rewound, full of garbage, and with credentials.
+import { chmod, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import * as assert from "uvu/assert";
+import { runProcess } from "../../reconciler/adapters/process.ts";
+import { openWorkspace } from "../../reconciler/cli/workspace.ts";
+import type { RecordChange } from "../../reconciler/model/ports.ts";
+import { checkRemote } from "../../reconciler/record/git.ts";
+import { openBare } from "../../reconciler/record/mirror.ts";
+import { quickList } from "../../reconciler/record/quick-list.ts";
+import { Remote as RemoteRefs } from "../../reconciler/record/remote.ts";
+import { GitRecord } from "../../reconciler/record/store.ts";
+import { TipsFile } from "../../reconciler/record/tips.ts";
+import { desiredOf, Remote } from "../support/git-remote.ts";
+import { type GitServer, type GitServerOptions, serveGit } from "../support/http-backend.ts";
+import { findSshd, startSshd } from "../support/sshd.ts";
+import { suite } from "../support/suite.ts";
+import { tempFolder } from "../support/temp.ts";
+import { commit, lamp, localHost, record } from "../support/world.ts";
+
+const test = suite("remote");
+const files = { "machines/lamp.yaml": lamp, "hosts/a.yaml": localHost("a", { lamp: "on" }) };
+const sshd = await findSshd();
+
+const change = (name: string, state: string): RecordChange => ({
+  record: record(name, "lamp", { state }),
+  summary: `${name}: off -> ${state} (lamp)`,
+  desired: commit,
+});
+
+interface Rig extends AsyncDisposable {
+  readonly remote: Remote;
+  readonly server: GitServer;
+  readonly store: GitRecord;
+  readonly poll: () => Promise<string>;
+  readonly alerts: string[];
+}
+
+/** A reconciler's repository side over HTTP, with `--credentials` where a password is needed. */
+async function overHttp(dir: string, options: GitServerOptions = {}): Promise<Rig> {
+  const remote = await Remote.create(dir);
+  await remote.git("config", "http.receivepack", "true");
+  await remote.commit(files);
+  const server = await serveGit(dir, options);
+  const url = `${server.url}/remote.git`;
+  const credentials = join(dir, "credentials");
+  await writeFile(
+    credentials,
+    `${url.replace("://", `://${options.user ?? "x"}:${encodeURIComponent(options.password ?? "x")}@`)}\n`,
+    {
+      mode: 0o600,
+    },
+  );
+  const { git: gitOptions } = openWorkspace({ folder: dir, credentials, repository: [url] });
+  const git = await openBare(join(dir, "r/mirror.git"), runProcess, gitOptions);
+  const tips = await TipsFile.open(join(dir, "r"));
+  const origin = new RemoteRefs(git, url, quickList(git, url, runProcess));
+  const alerts: string[] = [];
+  const store = new GitRecord({
+    git,
+    remote: origin,
+    tips,
+    journalDir: join(dir, "r/journal"),
+    leadership: { instance: "r", host: "test", takeOver: true },
+    windowMs: () => 3_600_000,
+    onFenced: (message) => alerts.push(message),
+    onNotice: () => {},
+    onAlert: (message) => alerts.push(message),
+  });
+  const mirror = desiredOf({ git, tips }, origin);
+  const dispose = async (): Promise<void> => {
+    await store.close();
+    await server.close();
+  };
+  return {
+    remote,
+    server,
+    store,
+    alerts,
+    poll: async () => (await mirror.poll()).kind,
+    [Symbol.asyncDispose]: dispose,
+  };
+}
+
+const refuses = async (work: Promise<unknown>, pattern: RegExp): Promise<void> => {
+  await work.then(
+    () => assert.unreachable("it must not succeed"),
+    (error: unknown) => assert.match(String(error), pattern),
+  );
+};
+
+test("over HTTP: followed, recorded and led, with credentials from a file", async () => {
+  await using dir = await tempFolder();
+  await using rig = await overHttp(dir.path, { user: "ana", password: "top secret/9" });
+  assert.is(await rig.poll(), "changed");
+  await rig.store.load();
+  await rig.store.append(change("a", "on"));
+  await rig.store.flush();
+  assert.is(await rig.poll(), "unchanged");
+  assert.is(await rig.remote.git("rev-list", "--count", "observed"), "2");
+  assert.match(await rig.remote.git("cat-file", "-p", "refs/stateward/leader"), /"epoch":1/);
+});
+
+test("over HTTP: a wrong password is said so, and never shown", async () => {
+  await using dir = await tempFolder();
+  const options: GitServerOptions = { user: "ana", password: "first" };
+  await using rig = await overHttp(dir.path, options);
+  await rig.store.load();
+  options.password = "second";
+  assert.is(await rig.poll(), "unreachable");
+  await rig.store.append(change("a", "on"));
+  const failed = await rig.store.flush().then(
+    () => "",
+    (error: unknown) => String(error),
+  );
+  assert.match(failed, /Authentication failed|401|could not read/i);
+  assert.not.match(failed, /first|second/);
+});
+
+for (const fault of ["down", "garbage", "500", "truncate"] as const) {
+  test(`over HTTP: a server that answers with ${fault} is unreachable, loses nothing, and goes on when it is well again`, async () => {
+    await using dir = await tempFolder();
+    await using rig = await overHttp(dir.path);
+    await rig.store.load();
+    assert.is(await rig.poll(), "changed");
+    rig.server.setFault(fault);
+    assert.is(await rig.poll(), "unreachable");
+    await rig.store.append(change("a", "on"));
+    await refuses(rig.store.flush(), /./);
+    assert.is(rig.store.status().role, "leading");
+    assert.is(rig.store.status().unpushed, 1);
+    rig.server.setFault(null);
+    await rig.store.flush();
+    assert.is(await rig.poll(), "unchanged");
+    assert.equal(rig.alerts, []);
+    assert.is(await rig.remote.git("rev-list", "--count", "observed"), "2");
+    await rig.remote.fsck();
+  });
+}
+
+test("over HTTP: a server that takes its time is waited for", async () => {
+  await using dir = await tempFolder();
+  await using rig = await overHttp(dir.path, { delayMs: 150 });
+  await rig.store.load();
+  assert.is(await rig.poll(), "changed");
+  await rig.store.append(change("a", "on"));
+  await rig.store.flush();
+  assert.is(await rig.remote.git("rev-list", "--count", "observed"), "2");
+});
+
+test("D6 over HTTP: a record that is rewound under the leader's feet stops it, and tells on-call how to go on", async () => {
+  await using dir = await tempFolder();
+  await using rig = await overHttp(dir.path);
+  await rig.store.load();
+  await rig.store.append(change("a", "on"));
+  await rig.store.flush();
+  await rig.remote.git("update-ref", "refs/heads/observed", "observed~1");
+  await rig.store.append(change("b", "on"));
+  // To the server this is a fast-forward: only the value that it is expected to have says that it is not.
+  await refuses(rig.store.flush(), /rewound/);
+  assert.match(rig.alerts.join("\n"), /rewound or rewritten .* accept-history/);
+  assert.is(rig.store.status().role, "ended");
+  assert.is(await rig.remote.git("rev-list", "--count", "observed"), "1", "nothing was put on top");
+});
+
+test.needs("sshd", sshd !== null, "over ssh: followed and recorded, with a key from a file", async () => {
+  await using dir = await tempFolder();
+  const server = await startSshd(sshd ?? "", dir.path);
+  const remote = await Remote.create(dir.path);
+  await remote.commit(files);
+  const url = `ssh://${server.user}@127.0.0.1:${server.port}${remote.path}`;
+  await chmod(server.identity, 0o600);
+  const { git: options } = openWorkspace({ folder: dir.path, credentials: server.identity, repository: [url] });
+  const command = `${options.env?.GIT_SSH_COMMAND ?? ""} -o UserKnownHostsFile=${dir.path}/known -o StrictHostKeyChecking=accept-new`;
+  const git = await openBare(join(dir.path, "r/mirror.git"), runProcess, { env: { GIT_SSH_COMMAND: command } });
+  const tips = await TipsFile.open(join(dir.path, "r"));
+  const origin = new RemoteRefs(git, url);
+  const store = new GitRecord({
+    git,
+    remote: origin,
+    tips,
+    journalDir: join(dir.path, "r/journal"),
+    leadership: { instance: "r", host: "test", takeOver: false },
+    windowMs: () => 3_600_000,
+    onFenced: () => {},
+    onNotice: () => {},
+    onAlert: () => {},
+  });
+  assert.is((await desiredOf({ git, tips }, origin).poll()).kind, "changed");
+  await store.load();
+  await store.append(change("a", "on"));
+  await store.flush();
+  assert.is(await remote.git("rev-list", "--count", "observed"), "2");
+  await store.close();
+  await server[Symbol.asyncDispose]();
+});
+
+test("A2: an address with a password in it, and credentials that others may read, are refused without being shown", async () => {
+  await using dir = await tempFolder();
+  for (const url of ["https://ana:hidden@example.org/a.git", "ssh://git:hidden@example.org/a"]) {
+    const said = ((): string => {
+      try {
+        return checkRemote(url);
+      } catch (error) {
+        return String(error);
+      }
+    })();
+    assert.match(said, /holds a password/);
+    assert.not.match(said, /hidden/);
+  }
+  assert.is(checkRemote("ssh://git@example.org/a.git"), "ssh://git@example.org/a.git");
+  const file = join(dir.path, "c");
+  await writeFile(file, "https://u:hidden@example.org\n", { mode: 0o644 });
+  assert.throws(() => openWorkspace({ folder: dir.path, credentials: file }), /others may read/);
+  assert.throws(() => openWorkspace({ folder: dir.path, credentials: `${file}-not` }), /cannot read/);
+});
+
+test.run();
