@@ -4,6 +4,8 @@ import { once } from "node:events";
 import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { text } from "node:stream/consumers";
+import { fileURLToPath } from "node:url";
 import { runProcess } from "../dist/adapters/process.js";
 import { encodeRecord } from "../dist/model/record.js";
 import { RepositoryLoader } from "../dist/model/repository.js";
@@ -353,6 +355,28 @@ async function sizeAfterMaintenance(dir: string): Promise<Row[]> {
   ];
 }
 
+/** What a process of its own holds after it has loaded the fleet. */
+async function heldBy(what: string, dir: string): Promise<number> {
+  const program = fileURLToPath(new URL("memory.ts", import.meta.url));
+  const child = spawn(process.execPath, ["--expose-gc", ...process.execArgv, program, what, dir], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const said = await text(child.stdout);
+  return Number(said.split(" ")[0]);
+}
+
+async function memory(site: Site): Promise<Row> {
+  const [floor, ours] = [await heldBy("floor", site.dir), await heldBy("ours", site.dir)];
+  const mb = (bytes: number): string => `${Math.round(bytes / 1e6)} MB`;
+  return {
+    what: `memory, ${site.size} hosts and their record`,
+    floor: mb(floor),
+    ours: mb(ours),
+    ratio: ours / floor,
+    target: 2,
+  };
+}
+
 function row(what: string, { floor, ours }: { floor: number; ours: number }, target: number): Row {
   return { what, floor: ms(floor), ours: ms(ours), ratio: ours / floor, target };
 }
@@ -381,6 +405,7 @@ try {
     const site = await prepare(join(dir, String(size)), size);
     const parts: [string, () => Promise<Row | Row[]>][] = [
       ["tick", () => tick(site)],
+      ["memory", () => memory(site)],
       ["starts", () => starts(site)],
       ["ten", () => tenChanged(site)],
       ["commits", () => commits(site)],
