@@ -3,14 +3,14 @@ import type { FastifyInstance } from "fastify";
 import { Failure } from "../model/failure.ts";
 import type { AgentReport } from "../model/ports.ts";
 import type { StateClaim } from "../model/report.ts";
-import { namePattern, statePattern } from "../model/schemas.ts";
+import { type JsonSchema, namePattern, statePattern } from "../model/schemas.ts";
 import type { AppOptions } from "./app.ts";
 
-const hostParams = {
+export const hostParams: JsonSchema = {
   type: "object",
   properties: { host: { type: "string", pattern: namePattern } },
   required: ["host"],
-} as const;
+};
 
 const claimSchema = {
   anyOf: [
@@ -27,7 +27,7 @@ const claimSchema = {
   ],
 } as const;
 
-const reportSchema = {
+export const reportSchema: JsonSchema = {
   type: "object",
   additionalProperties: false,
   required: ["incarnation", "sequence"],
@@ -47,7 +47,7 @@ const reportSchema = {
       additionalProperties: { type: "string", maxLength: 1000 },
     },
   },
-} as const;
+};
 
 const wordSchema = {
   type: "object",
