@@ -186,9 +186,9 @@ function watch(
   let timer: NodeJS.Timeout | undefined;
   const status = new Promise<End>((resolve) => {
     timer = setInterval(() => {
-      const { ready, total, quiet: isQuiet } = reconciler.engine.progress();
+      const { ready, total } = reconciler.engine.progress();
       const { fatal, trouble } = reconciler.engine.state();
-      quiet = isQuiet ? quiet + 1 : 0;
+      quiet = options.once && reconciler.engine.isQuiet() ? quiet + 1 : 0;
       const started = reconciler.engine.world() !== null;
       const first = trouble !== null && !started && reconciler.engine.recordStatus().role !== "standby";
       if (fatal !== null) finish(reconciler.isDeposed() && !options.once ? "again" : 1);

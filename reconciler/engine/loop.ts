@@ -145,16 +145,19 @@ export class Engine {
     return this.ports.record.status();
   }
 
-  /** How far the fleet is: subjects in their target states, all subjects, and whether anything is still under way. */
-  progress(): { readonly ready: number; readonly total: number; readonly quiet: boolean } {
+  /** How far the fleet is: subjects in their target states, and all subjects. */
+  progress(): { readonly ready: number; readonly total: number } {
+    return this.main.current === null ? { ready: 0, total: 0 } : this.arrived.numbers();
+  }
+
+  /** Whether every host was heard and nothing is under way any more. Asks every host, so it is not for what happens often. */
+  isQuiet(): boolean {
     const world = this.world();
-    if (!world) return { ready: 0, total: 0, quiet: false };
-    const heard = [...world.desired.loaded.repository.hosts.values()].every((host) => {
+    if (!world || this.inFlight.size > 0 || this.backlog.size > 0 || !this.queue.isQuiet(60_000)) return false;
+    return [...world.desired.loaded.repository.hosts.values()].every((host) => {
       const report = currentReport(world, host);
       return "report" in report || report.reason !== "NoReport";
     });
-    const quiet = heard && this.inFlight.size === 0 && this.backlog.size === 0 && this.queue.isQuiet(60_000);
-    return { ...this.arrived.numbers(), quiet };
   }
 
   recordOf(name: string): SubjectRecord | undefined {
