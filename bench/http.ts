@@ -172,8 +172,12 @@ function fork(...args: string[]): ChildProcess {
 
 const firstMessage = <T>(child: ChildProcess): Promise<T> =>
   new Promise((resolve, reject) => {
-    child.once("message", (message) => resolve(message as T));
-    child.once("exit", (code) => reject(new Error(`a process ended with ${code}`)));
+    const ended = (code: number | null): void => reject(new Error(`a process ended with ${code}`));
+    child.once("exit", ended);
+    child.once("message", (message) => {
+      child.off("exit", ended);
+      resolve(message as T);
+    });
   });
 
 async function startBeside(...args: string[]): Promise<Server> {
@@ -181,11 +185,26 @@ async function startBeside(...args: string[]): Promise<Server> {
   return { child, port: await firstMessage<number>(child) };
 }
 
-async function measure(order: Order): Promise<number> {
-  const child = fork("load", JSON.stringify(order));
-  const rate = await firstMessage<number>(child);
-  children.delete(child);
-  return rate;
+interface Measure {
+  /** Requests a second. */
+  readonly rate: number;
+  /** Processor time of the server for each request, microseconds, all its threads. */
+  readonly cpuUs: number;
+}
+
+async function measure(loader: ChildProcess, { child, port }: Server, order: Omit<Order, "port">): Promise<Measure> {
+  const before = await cpuMs(child);
+  const answer = firstMessage<number>(loader);
+  loader.send({ ...order, port });
+  const rate = await answer;
+  return { rate, cpuUs: (((await cpuMs(child)) - before) * 1000) / order.hosts };
+}
+
+/** Processor time of a process so far. Linux counts it in hundredths of a second. */
+async function cpuMs({ pid }: ChildProcess): Promise<number> {
+  const text = await readFile(`/proc/${pid}/stat`, "utf8");
+  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+  return (Number(fields[11]) + Number(fields[12])) * 10;
 }
 
 /** A state repository of hosts that report by themselves. */
@@ -279,15 +298,17 @@ async function compare(folder: string, { hosts, rounds, guarded, profile }: Opti
   const stateward = await startStateward(repository, profile);
   const floor = await startBeside("floor", join(folder, "floor.log"));
   const bare = await startBeside("bare");
+  const loader = fork("load");
   const ratios: number[] = [];
   for (let round = 0; round <= rounds; round++) {
-    const rates: number[] = [];
-    for (const { port } of [floor, stateward, bare]) rates.push(await measure({ port, hosts, round, key }));
-    const [floorRate = 0, ours = 0, bareRate = 0] = rates;
-    if (round > 0) ratios.push(ours / floorRate);
-    const label = round === 0 ? "first words" : `round ${round}`;
-    const figures = `stateward ${ours.toFixed(0)}/s, floor ${floorRate.toFixed(0)}/s, bare ${bareRate.toFixed(0)}/s`;
-    print(`${label}: ${figures}, ratio ${(ours / floorRate).toFixed(2)}`);
+    const measures: Measure[] = [];
+    for (const server of [floor, stateward, bare]) measures.push(await measure(loader, server, { hosts, round, key }));
+    const [theirs, ours] = measures;
+    const ratio = (ours?.rate ?? 0) / (theirs?.rate ?? 1);
+    if (round > 0) ratios.push(ratio);
+    const figures = measures.map(({ rate, cpuUs }) => `${rate.toFixed(0).padStart(6)}/s (${cpuUs.toFixed(0)} us)`);
+    const label = round === 0 ? "first words" : `round ${round}`.padEnd(11);
+    print(`${label}  floor ${figures[0]}  stateward ${figures[1]}  bare ${figures[2]}  ratio ${ratio.toFixed(2)}`);
     if (round < rounds) await pushed(repository);
   }
   // The last round is in the journal alone: what a kill leaves of it is what was acknowledged (D1).
@@ -295,6 +316,7 @@ async function compare(folder: string, { hosts, rounds, guarded, profile }: Opti
   const again = await startStateward(repository, undefined);
   const wrong = await wrongHosts(again, { hosts, round: rounds, key });
   for (const server of [again, floor, bare]) await stop(server, "SIGKILL");
+  loader.kill("SIGKILL");
   const middle = ratios.toSorted((a, b) => a - b)[Math.floor(ratios.length / 2)] ?? 0;
   print(`median ratio ${middle.toFixed(2)}; after kill -9 ${wrong.length} of ${hosts} hosts are not as they reported`);
   return wrong.length === 0;
@@ -326,7 +348,5 @@ const [role, argument = ""] = process.argv.slice(2);
 if (role === "floor") await serveFloor(argument);
 else if (role === "bare") serveBare();
 else if (role === "load") {
-  const rate = await load(JSON.parse(argument) as Order);
-  process.send?.(rate);
-  process.disconnect?.();
+  process.on("message", (order) => void load(order as Order).then((rate) => process.send?.(rate)));
 } else await main();
