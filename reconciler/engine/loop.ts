@@ -190,6 +190,7 @@ export class Engine {
   visit(name: string): Promise<void> {
     const world = this.world();
     if (!world || this.fatal !== null || this.stopping) return Promise.resolve();
+    this.queue.seen(name);
     const [decision] = decide(world, [name]);
     this.queue.wakeAt(name, decision?.wakeAt ?? null);
     this.waiters.set(name, decision?.waitsOn ?? []);

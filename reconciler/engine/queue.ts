@@ -24,6 +24,11 @@ export class WakeQueue {
     this.clock.after(0, () => this.drain());
   }
 
+  /** This subject is looked at now: what it was to be looked at again for is seen with that. */
+  seen(name: string): void {
+    this.names.delete(name);
+  }
+
   /** Look at this subject at a time (milliseconds since the epoch), or at none; an earlier appointment of its is replaced. */
   wakeAt(name: string, at: number | null): void {
     const timer = this.timers.get(name);
