@@ -14,6 +14,20 @@ export function print(line = ""): void {
   process.stdout.write(`${line}\n`);
 }
 
+/** Gathers lines and writes those of one turn of the event loop at once, at its end: many lines then cost about one. */
+export function gathered(write: (text: string) => void): (line: string) => void {
+  let waiting: string[] = [];
+  const flush = (): void => {
+    const lines = waiting;
+    waiting = [];
+    if (lines.length > 0) write(lines.join(""));
+  };
+  process.on("exit", flush);
+  return (line) => {
+    if (waiting.push(line) === 1) setImmediate(flush);
+  };
+}
+
 export function printJson(value: unknown): void {
   print(JSON.stringify(value, null, 2));
 }

@@ -12,7 +12,7 @@ import { removeStaleLocks } from "../record/mirror.ts";
 import { syncOrigin } from "../record/origin.ts";
 import { isCorrupt } from "../record/remote.ts";
 import { takeLock } from "./lock.ts";
-import { bar, eventLine, paint, print } from "./output.ts";
+import { bar, eventLine, gathered, paint, print } from "./output.ts";
 import { version } from "./version.ts";
 import { type Reconciler, startReconciler } from "./wire.ts";
 import { exists, type GlobalOptions, openWorkspace, type Workspace } from "./workspace.ts";
@@ -91,13 +91,17 @@ function createReporter(workspace: Workspace, options: RunOptions): Reporter {
     sync: true,
     mkdir: true,
   });
-  const log = pino({ base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination);
+  const log = pino(
+    { base: null, timestamp: pino.stdTimeFunctions.isoTime },
+    { write: gathered((text) => destination.write(text)) },
+  );
+  const sayLine = gathered((text) => process.stdout.write(text));
   let reconciler: Reconciler | null = null;
   const say = (text: string): void => {
     if (options.json) return;
     const progress = reconciler?.engine.progress();
     const fleet = progress && progress.total > 0 ? `  ${paint("dim", bar(progress.ready, progress.total))}` : "";
-    print(`${paint("dim", new Date().toISOString().slice(11, 19))} ${text}${fleet}`);
+    sayLine(`${paint("dim", new Date().toISOString().slice(11, 19))} ${text}${fleet}\n`);
   };
   return {
     event: (event) => {
