@@ -1,11 +1,12 @@
 // The journal: changes of the record that are not pushed yet, on the local disk, synced before anything is acknowledged (D1).
-// Segments of lines `checksum json`; a torn tail is recognised by its checksum and cut. Replaying a segment twice does no harm.
+// Segments of lines `checksum json`, a line for the entries that were synced together; a torn tail is recognised by its checksum and cut.
+// Replaying a segment twice does no harm.
 import { createHash } from "node:crypto";
 import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { syncFolder } from "./disk.ts";
 
-/** One line of the journal: a subject's whole record, and the line for the commit message. */
+/** One entry of the journal: a subject's whole record, and the line for the commit message. */
 export interface JournalEntry {
   readonly record: unknown;
   readonly summary: string | null;
@@ -13,7 +14,7 @@ export interface JournalEntry {
 }
 
 interface Waiting {
-  readonly line: string;
+  readonly entry: JournalEntry;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
 }
@@ -41,7 +42,7 @@ export class Journal {
     const entries: JournalEntry[] = [];
     for (const number of await journal.segments()) {
       const text = await readFile(journal.path(number), "utf8");
-      journal.bytes += text.length;
+      journal.bytes += Buffer.byteLength(text);
       entries.push(...parseSegment(text));
       journal.segment = number;
     }
@@ -52,7 +53,7 @@ export class Journal {
   /** Resolves when the entry is on the disk. Entries that arrive together share one sync. */
   append(entry: JournalEntry): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.waiting.push({ line: lineOf(entry), resolve, reject });
+      this.waiting.push({ entry, resolve, reject });
       if (this.scheduled) return;
       this.scheduled = true;
       void this.inOrder(() => this.drain());
@@ -85,7 +86,9 @@ export class Journal {
   async compact(latest: () => readonly JournalEntry[]): Promise<void> {
     const before = await this.rotate();
     await this.inOrder(async () => {
-      const text = latest().map(lineOf).join("");
+      const text = latest()
+        .map((entry) => lineOf([entry]))
+        .join("");
       await this.file?.appendFile(text);
       await this.file?.sync();
       this.bytes += Buffer.byteLength(text);
@@ -100,6 +103,7 @@ export class Journal {
     await rename(this.dir, aside);
     await mkdir(this.dir, { recursive: true });
     this.segment = 0;
+    this.bytes = 0;
     await this.rotate();
     return aside;
   }
@@ -124,7 +128,7 @@ export class Journal {
     this.waiting = [];
     try {
       if (this.file === null) throw new Error("the journal is closed");
-      const text = batch.map(({ line }) => line).join("");
+      const text = lineOf(batch.map(({ entry }) => entry));
       await this.file.appendFile(text);
       this.bytes += Buffer.byteLength(text);
       await this.file.datasync();
@@ -145,8 +149,8 @@ export class Journal {
   }
 }
 
-function lineOf(entry: JournalEntry): string {
-  const text = JSON.stringify(entry);
+function lineOf(entries: readonly JournalEntry[]): string {
+  const text = JSON.stringify(entries);
   return `${checksum(text)} ${text}\n`;
 }
 
@@ -161,7 +165,9 @@ function parseSegment(text: string): JournalEntry[] {
     const sum = line.slice(0, 16);
     const body = line.slice(17);
     if (sum !== checksum(body)) break;
-    entries.push(JSON.parse(body) as JournalEntry);
+    // Earlier versions wrote a line for each entry.
+    const found = JSON.parse(body) as JournalEntry | JournalEntry[];
+    for (const entry of Array.isArray(found) ? found : [found]) entries.push(entry);
   }
   return entries;
 }
