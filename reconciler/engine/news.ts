@@ -2,6 +2,7 @@
 import type { EngineEvent } from "../model/ports.ts";
 import type { MachineRecord } from "../model/record.ts";
 import type { CheckResult, HostReport } from "../model/report.ts";
+import { same } from "../model/same.ts";
 import { readyOf } from "../plan/conditions.ts";
 import { failuresToLeave } from "../plan/observe.ts";
 
@@ -29,17 +30,23 @@ function counted(check: CheckResult, before: CheckResult | undefined): CheckResu
 
 /** True when a report changes nothing that a decision reads; the number of failures counts only until it is enough. */
 export function sameNews(before: HostReport, after: HostReport): boolean {
-  return news(before) === news(after);
+  return (
+    before.reachable === after.reachable &&
+    before.message === after.message &&
+    before.incarnation === after.incarnation &&
+    same(before.states, after.states) &&
+    same(before.facts, after.facts) &&
+    (before.checks === after.checks || same(seen(before.checks), seen(after.checks)))
+  );
 }
 
-function news({ reachable, message, incarnation, states, facts, checks }: HostReport): string {
-  const seen = Object.entries(checks).map(([machine, check]) => [
+/** What a decision reads of checks. */
+function seen(checks: HostReport["checks"]): object {
+  const entries = Object.entries(checks).map(([machine, { ok, failures, state }]): [string, object] => [
     machine,
-    check.ok,
-    Math.min(check.failures, failuresToLeave),
-    check.state,
+    { ok, state, failures: Math.min(failures, failuresToLeave) },
   ]);
-  return JSON.stringify([reachable, message, incarnation, states, facts, seen]);
+  return Object.fromEntries(entries);
 }
 
 /** What a changed record of a machine is to people: a state that was observed, a condition that keeps it from being ready. */

@@ -3,6 +3,7 @@ import { isoTime } from "../model/duration.ts";
 import { withoutLoops } from "../model/graph.ts";
 import type { GuardReads } from "../model/guard.ts";
 import { type Attempt, emptyRecord, type MachineRecord, type SubjectRecord } from "../model/record.ts";
+import { same } from "../model/same.ts";
 import type { Hold, Machine, Transition } from "../model/types.ts";
 import { conditionsFor, readyOf, unknownConditions, withConditions } from "./conditions.ts";
 import { type Next, type NextResult, nextOf } from "./next.ts";
@@ -236,7 +237,7 @@ class Draft {
   }
 
   decision(before: SubjectRecord): Decision {
-    const changed = JSON.stringify(before) !== JSON.stringify(this.record);
+    const changed = !same(before, this.record);
     const sequence = this.world.reports.get(this.subject.name)?.sequence ?? null;
     // Heartbeats are not recorded; but what changes the record is, with the sequence that must not come again (R3).
     if (changed && sequence !== null) this.record = { ...this.record, sequence };
