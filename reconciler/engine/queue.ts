@@ -2,11 +2,18 @@
 // and an event only names a key: what happened is read from the world.
 import type { Clock } from "../model/ports.ts";
 
+interface Appointment {
+  /** When the subject is to be looked at, and when its timer rings: not after that. Milliseconds since the epoch. */
+  at: number;
+  readonly rings: number;
+  readonly cancel: () => void;
+}
+
 export class WakeQueue {
   private readonly clock: Clock;
   private readonly visit: (name: string) => void;
   private readonly names = new Set<string>();
-  private readonly timers = new Map<string, { at: number; cancel: () => void }>();
+  private readonly timers = new Map<string, Appointment>();
   private draining = false;
   private closed = false;
 
@@ -32,15 +39,26 @@ export class WakeQueue {
   /** Look at this subject at a time (milliseconds since the epoch), or at none; an earlier appointment of its is replaced. */
   wakeAt(name: string, at: number | null): void {
     const timer = this.timers.get(name);
-    if (timer?.at === at) return;
+    if (timer && at !== null && at >= timer.rings) {
+      // An appointment that is put off, as each report of an agent does, keeps its timer: that sets itself again when it rings.
+      timer.at = at;
+      return;
+    }
     timer?.cancel();
     this.timers.delete(name);
-    if (at === null || this.closed) return;
-    const cancel = this.clock.after(Math.max(0, at - this.clock.now()), () => {
-      this.timers.delete(name);
-      this.wake(name);
-    });
-    this.timers.set(name, { at, cancel });
+    if (at !== null && !this.closed) this.set(name, at);
+  }
+
+  private set(name: string, at: number): void {
+    const cancel = this.clock.after(Math.max(0, at - this.clock.now()), () => this.ring(name));
+    this.timers.set(name, { at, rings: at, cancel });
+  }
+
+  private ring(name: string): void {
+    const at = this.timers.get(name)?.at ?? 0;
+    this.timers.delete(name);
+    if (at > this.clock.now()) this.set(name, at);
+    else this.wake(name);
   }
 
   /** True when nothing waits to be looked at, now or later within `ms`. */

@@ -18,6 +18,7 @@ export class Waiters {
 
   /** Replaces what a subject waits for. */
   set(subject: string, reads: readonly GuardReads[]): void {
+    if (reads.length === 0 && !this.registered.has(subject) && !this.onAllHosts.has(subject)) return;
     for (const group of this.registered.get(subject) ?? []) this.byGroup.get(group)?.delete(subject);
     this.onAllHosts.delete(subject);
     this.registered.delete(subject);

@@ -1,7 +1,7 @@
 // decide: from what is desired, recorded and reported, what to do next. Pure (R1): same world, same decisions, in the same order.
 import { isoTime } from "../model/duration.ts";
 import { withoutLoops } from "../model/graph.ts";
-import type { GuardReads } from "../model/guard.ts";
+import type { GuardReads, GuardValues } from "../model/guard.ts";
 import { type Attempt, emptyRecord, type MachineRecord, type SubjectRecord } from "../model/record.ts";
 import { same } from "../model/same.ts";
 import type { Hold, Machine, Transition } from "../model/types.ts";
@@ -156,7 +156,8 @@ class Draft {
     const { world, subject } = this;
     const target = subject.machines.get(machine.name) ?? null;
     const { guards, repository } = world.desired.loaded;
-    const values = guardValues(this.worldWithDraft(), subject, [machine.name, entry]);
+    let kept: GuardValues | null = null;
+    const values = (): GuardValues => (kept ??= guardValues(this.worldWithDraft(), subject, [machine.name, entry]));
     const result = nextOf({ machine, entry, target, guards, values, settings: repository.settings, now: world.now });
     const next = this.underHold(result.next);
     this.plans.push({

@@ -19,7 +19,8 @@ export interface MachineWorld {
   readonly entry: MachineRecord;
   readonly target: string | null;
   readonly guards: GuardCompiler;
-  readonly values: GuardValues;
+  /** Asked for only where a guard is evaluated: most transitions have none. */
+  readonly values: () => GuardValues;
   readonly settings: Settings;
   /** Milliseconds since the epoch. */
   readonly now: number;
@@ -141,7 +142,7 @@ function guardHolds(world: MachineWorld, transition: Transition, reads: GuardRea
   const compiled = world.guards.compile(transition.when);
   if ("error" in compiled) return { ok: false, error: compiled.error };
   reads.push(compiled.guard.reads);
-  const result = compiled.guard.evaluate(world.values);
+  const result = compiled.guard.evaluate(world.values());
   return result.ok ? { ok: result.value === true, error: "" } : { ok: false, error: plainly(result.error) };
 }
 
