@@ -1,7 +1,7 @@
 // A4: every route names its policy, and everything else is refused before its body is read.
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { Failure } from "../model/failure.ts";
-import { type Bearer, readBearer } from "./tokens.ts";
+import { type Bearer, rememberingReader } from "./tokens.ts";
 
 /**
  * `public`: anyone who can connect. `subject`: the token of the host in the path, or an operator's. `operator`: an operator's.
@@ -27,27 +27,42 @@ export function enforcePolicies(app: FastifyInstance, options: PolicyOptions): v
     if (route.config?.policy === undefined)
       throw new Error(`the route ${String(route.method)} ${route.url} names no policy`);
   });
-  app.addHook("onRequest", async (request) => {
-    const { policy } = request.routeOptions.config;
-    if (request.is404 || policy === undefined) {
-      throw new Failure("invalid", `nothing answers ${request.method} here`, {
-        reason: "UnknownRoute",
-        hint: "GET /openapi.json lists what there is",
-      });
-    }
-    if (policy === "public" || policy === "hook" || (policy === "state" && options.stateAccess() === "open")) return;
-    admit(policy, request, readBearer(options.key, request.headers.authorization));
+  const bearerOf = rememberingReader(options.key);
+  app.addHook("onRequest", (request, _reply, done) => {
+    done(refusalOf(request, { bearerOf, stateAccess: options.stateAccess }) ?? undefined);
   });
 }
 
-function admit(policy: "subject" | "operator" | "state", request: FastifyRequest, bearer: Bearer | null): void {
+interface Access {
+  readonly bearerOf: (header: string | undefined) => Bearer | null;
+  readonly stateAccess: PolicyOptions["stateAccess"];
+}
+
+/** Why a request is refused, or null. */
+function refusalOf(request: FastifyRequest, { bearerOf, stateAccess }: Access): Failure | null {
+  const { policy } = request.routeOptions.config;
+  if (request.is404 || policy === undefined) {
+    return new Failure("invalid", `nothing answers ${request.method} here`, {
+      reason: "UnknownRoute",
+      hint: "GET /openapi.json lists what there is",
+    });
+  }
+  if (policy === "public" || policy === "hook" || (policy === "state" && stateAccess() === "open")) return null;
+  return refusalOfBearer(policy, request, bearerOf(request.headers.authorization));
+}
+
+function refusalOfBearer(
+  policy: "subject" | "operator" | "state",
+  request: FastifyRequest,
+  bearer: Bearer | null,
+): Failure | null {
   if (bearer === null) {
-    throw new Failure("invalid", "a valid bearer token is needed", {
+    return new Failure("invalid", "a valid bearer token is needed", {
       reason: "Unauthorized",
       hint: "stateward token HOST issues one; send it as Authorization: Bearer TOKEN",
     });
   }
-  if (bearer.kind === "operator") return;
+  if (bearer.kind === "operator") return null;
   const asked =
     policy === "subject"
       ? (request.params as { host?: string }).host
@@ -55,8 +70,8 @@ function admit(policy: "subject" | "operator" | "state", request: FastifyRequest
         ? subjectParameter(request)
         : null;
   // A1: a subject's token is good for that subject alone, and the request has to name it.
-  if (asked === bearer.name) return;
-  throw new Failure("invalid", `this token speaks for ${bearer.name} alone`, {
+  if (asked === bearer.name) return null;
+  return new Failure("invalid", `this token speaks for ${bearer.name} alone`, {
     reason: "Forbidden",
     hint: "use the token of the host that is asked about, or an operator's",
   });
