@@ -295,14 +295,20 @@ async function compare(folder: string, { hosts, rounds, guarded, profile }: Opti
   await writeFile(join(folder, "token.key"), `${key}\n`, { mode: 0o600 });
   const repository = join(folder, "repository");
   await writeRepository(repository, hosts, guarded);
+  if (profile !== undefined) await mkdir(profile, { recursive: true });
   const stateward = await startStateward(repository, profile);
   const floor = await startBeside("floor", join(folder, "floor.log"));
   const bare = await startBeside("bare");
   const loader = fork("load");
   const ratios: number[] = [];
+  const measured: [number, number][] = [];
   for (let round = 0; round <= rounds; round++) {
     const measures: Measure[] = [];
-    for (const server of [floor, stateward, bare]) measures.push(await measure(loader, server, { hosts, round, key }));
+    for (const server of [floor, stateward, bare]) {
+      const start = process.hrtime.bigint() / 1000n;
+      measures.push(await measure(loader, server, { hosts, round, key }));
+      if (server === stateward) measured.push([Number(start), Number(process.hrtime.bigint() / 1000n)]);
+    }
     const [theirs, ours] = measures;
     const ratio = (ours?.rate ?? 0) / (theirs?.rate ?? 1);
     if (round > 0) ratios.push(ratio);
@@ -311,6 +317,8 @@ async function compare(folder: string, { hosts, rounds, guarded, profile }: Opti
     print(`${label}  floor ${figures[0]}  stateward ${figures[1]}  bare ${figures[2]}  ratio ${ratio.toFixed(2)}`);
     if (round < rounds) await pushed(repository);
   }
+  // The profile has the same clock: so a reader of it finds the rounds.
+  if (profile !== undefined) await writeFile(join(profile, "rounds.json"), JSON.stringify(measured));
   // The last round is in the journal alone: what a kill leaves of it is what was acknowledged (D1).
   await stop(stateward, profile === undefined ? "SIGKILL" : "SIGTERM");
   const again = await startStateward(repository, undefined);
