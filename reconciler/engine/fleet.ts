@@ -60,9 +60,11 @@ export class Fleet implements FleetReader, FleetWriter {
     return entries.some(([, entry]) => entry.state === state && entry.attempt === null);
   }
 
-  async report(name: string, report: AgentReport): Promise<void> {
-    const { world, subject, record } = this.find(name);
-    if (subject.kind !== "host") throw unknownSubject(name);
+  async report(host: string, report: AgentReport): Promise<void> {
+    const { world, subject, record } = this.find(host);
+    if (subject.kind !== "host") throw unknownSubject(host);
+    // The name as the host's file has it is the very string that is the key everywhere: the quickest to find.
+    const { name } = subject;
     const sequence =
       record.incarnation === report.incarnation ? Math.max(record.sequence, this.sequences.get(name) ?? -1) : -1;
     admitReport(record, sequence, report);

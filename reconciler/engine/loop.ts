@@ -20,7 +20,7 @@ import type { HostReport, StateClaim } from "../model/report.ts";
 import { renderAction, runsOnHost } from "../model/template.ts";
 import type { Check, Host, Settings, Step } from "../model/types.ts";
 import { readyOf } from "../plan/conditions.ts";
-import { type Act, type Decision, decide } from "../plan/decide.ts";
+import { type Act, type Decision, decideSubject } from "../plan/decide.ts";
 import { type AnySubject, currentReport, guardValues, subjectNames, subjectOf, type World } from "../plan/world.ts";
 import { changedSubjects, editedHosts } from "./changed.ts";
 import { FollowedMain, type Trouble } from "./followed-main.ts";
@@ -191,7 +191,8 @@ export class Engine {
     const world = this.world();
     if (!world || this.fatal !== null || this.stopping) return Promise.resolve();
     this.queue.seen(name);
-    const [decision] = decide(world, [name]);
+    const subject = subjectOf(world, name);
+    const decision = subject && decideSubject(world, subject).decision;
     this.queue.wakeAt(name, decision?.wakeAt ?? null);
     this.waiters.set(name, decision?.waitsOn ?? []);
     if (decision?.deferred) this.backlog.add(name);
@@ -222,7 +223,7 @@ export class Engine {
     }
   }
 
-  private async carryOut(name: string, decision: Decision | undefined): Promise<void> {
+  private async carryOut(name: string, decision: Decision | null): Promise<void> {
     if (decision?.record) {
       this.announce(decision);
       await this.put(decision.record, decision.summaries.join("\n") || null);
@@ -410,6 +411,7 @@ export class Engine {
     }
     for (const [machine, entry] of Object.entries(record?.machines ?? {})) {
       const old = before?.machines[machine];
+      if (old === entry) continue;
       for (const event of eventsOf(subject, machine, { old, entry, why: summaries.at(-1) ?? "" }))
         this.ports.events(event);
     }

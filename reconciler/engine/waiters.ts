@@ -2,6 +2,8 @@
 import type { GuardReads } from "../model/guard.ts";
 import type { Repository } from "../model/types.ts";
 
+const nobody: ReadonlySet<string> = new Set();
+
 export class Waiters {
   private byGroup = new Map<string, Set<string>>();
   private onAllHosts = new Set<string>();
@@ -30,7 +32,8 @@ export class Waiters {
   }
 
   /** Subjects whose guards read this host. */
-  of(host: string): Set<string> {
+  of(host: string): ReadonlySet<string> {
+    if (this.onAllHosts.size === 0 && this.registered.size === 0) return nobody;
     const found = new Set(this.onAllHosts);
     for (const group of this.groupsOf.get(host) ?? [])
       for (const subject of this.byGroup.get(group) ?? []) found.add(subject);

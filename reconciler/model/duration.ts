@@ -21,7 +21,10 @@ export function formatDuration(ms: number): string {
   return `${(ms / 3_600_000).toFixed(1)} h`;
 }
 
-/** ISO 8601 in UTC with milliseconds, as every record and answer has it. */
+let latest = { ms: 0, text: new Date(0).toISOString() };
+
+/** ISO 8601 in UTC with milliseconds, as every record and answer has it. Keeps the latest: one decision asks for it again and again. */
 export function isoTime(ms: number): string {
-  return new Date(ms).toISOString();
+  if (ms !== latest.ms) latest = { ms, text: new Date(ms).toISOString() };
+  return latest.text;
 }

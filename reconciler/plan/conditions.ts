@@ -46,18 +46,23 @@ function notReady(reason: string, message: string): Plain {
 
 /** The entry with these conditions; the same value when they say nothing new, so that nothing is recorded (R2). */
 export function withConditions(entry: MachineRecord, wanted: readonly Plain[], now: number): MachineRecord {
+  const unchanged =
+    wanted.length === entry.conditions.length &&
+    wanted.every((condition, index) => {
+      const before = entry.conditions[index];
+      return before?.type === condition.type && saysTheSame(before, condition) && before.message === condition.message;
+    });
+  if (unchanged) return entry;
   const conditions = wanted.map((condition): Condition => {
     const before = entry.conditions.find(({ type }) => type === condition.type);
-    const same = before?.status === condition.status && before.reason === condition.reason;
-    return { ...condition, at: same ? before.at : isoTime(now) };
+    return { ...condition, at: before && saysTheSame(before, condition) ? before.at : isoTime(now) };
   });
-  const unchanged =
-    conditions.length === entry.conditions.length &&
-    conditions.every((condition, index) => {
-      const before = entry.conditions[index];
-      return before?.type === condition.type && before.at === condition.at && before.message === condition.message;
-    });
-  return unchanged ? entry : { ...entry, conditions };
+  return { ...entry, conditions };
+}
+
+/** Its time is that of the last change of status or reason. */
+function saysTheSame(before: Condition, condition: Plain): boolean {
+  return before.status === condition.status && before.reason === condition.reason;
 }
 
 export function readyOf(entry: Pick<MachineRecord, "conditions"> | undefined): Condition | null {

@@ -29,7 +29,7 @@ export function observe(world: World, subject: AnySubject, record: SubjectRecord
       summaries.push(`${subject.name}: rebuilt (incarnation ${report.incarnation.slice(0, 8)})`);
   }
   if (subject.kind === "host" && subject.address !== next.address) next = { ...next, address: subject.address };
-  const machines: Record<string, MachineRecord> = { ...next.machines };
+  let machines = next.machines;
   for (const name of subject.machines.keys()) {
     const machine = world.desired.loaded.repository.machines.get(name);
     if (!machine || (subject.kind === "host" && report === null && !machines[name])) continue;
@@ -37,9 +37,9 @@ export function observe(world: World, subject: AnySubject, record: SubjectRecord
     const seen = report ? observeMachine(world, machine, before, report) : { entry: before, why: "" };
     if (seen.entry.state !== before.state)
       summaries.push(`${subject.name}: ${before.state} -> ${seen.entry.state} (${name} ${seen.why})`);
-    machines[name] = seen.entry;
+    if (seen.entry !== machines[name]) machines = { ...machines, [name]: seen.entry };
   }
-  return { record: { ...next, machines }, summaries };
+  return { record: machines === next.machines ? next : { ...next, machines }, summaries };
 }
 
 /** R4: every machine is in its initial state, and what was applied is to be replayed, without loops. */

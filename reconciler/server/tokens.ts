@@ -64,16 +64,16 @@ const nobody = { code: Buffer.alloc(codeLength), bearer: null };
  */
 export function rememberingReader(key: Buffer): (header: string | undefined) => Bearer | null {
   const remembered = new Map<string, { readonly code: Buffer; readonly bearer: Bearer }>();
+  const found = Buffer.alloc(codeLength);
   return (header = "") => {
     const claim = header.slice(0, -codeLength);
     const { code, bearer } = remembered.get(claim) ?? nobody;
-    const found = Buffer.alloc(codeLength);
-    found.write(header.slice(-codeLength));
+    found.fill(0).write(header.slice(-codeLength), "latin1");
     if (timingSafeEqual(found, code) && bearer !== null) return bearer;
     const read = readBearer(key, header);
     if (read === null) return null;
     if (remembered.size >= rememberedMax) remembered.clear();
-    remembered.set(claim, { code: found, bearer: read });
+    remembered.set(claim, { code: Buffer.from(found), bearer: read });
     return read;
   };
 }
