@@ -1,7 +1,7 @@
 // How many reports that change state are acknowledged durable in a second, beside what the same framework does with the same bodies and
 // nothing behind it. Three servers and the load each have a process of their own, so that none waits for another's event loop.
 //
-//   npm run build && node --import tsx bench/http.ts [--hosts 10000] [--rounds 5] [--guards] [--profile FOLDER]
+//   npm run bench -- http [--hosts 10000] [--rounds 5] [--guards] [--profile FOLDER]
 //
 // floor: a bare Fastify that parses and validates the same JSON, appends it to a file, and answers after a sync that it shares with the
 // others that wait (group commit). bare: `node:http` that answers `ok`. Each round asks all three, one after the other.
@@ -65,7 +65,7 @@ async function serveFloor(file: string): Promise<void> {
     },
   );
   await app.listen({ host: "127.0.0.1", port: 0 });
-  process.send?.(app.addresses()[0]?.port);
+  process.send?.(Number(new URL(app.listeningOrigin).port));
 }
 
 function serveBare(): void {
@@ -134,7 +134,7 @@ function converse(socket: Socket, take: () => Buffer | undefined): Promise<void>
       else resolve();
     };
     socket.on("data", (chunk: Buffer) => {
-      got += chunk.latin1Slice();
+      got += chunk.toString("latin1");
       const head = got.indexOf("\r\n\r\n");
       if (head < 0) return;
       const length = Number(/\r\ncontent-length: (\d+)/i.exec(got)?.[1] ?? Number.NaN);

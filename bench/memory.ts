@@ -75,7 +75,7 @@ if (what === "floor") {
     events: () => {},
   });
   await engine.start();
-  while (!engine.progress().quiet && engine.world() === null) await new Promise((resolve) => setTimeout(resolve, 100));
+  while (engine.world() === null) await new Promise((resolve) => setTimeout(resolve, 100));
   await new Promise((resolve) => setTimeout(resolve, 5000));
   kept.push(engine);
 }

@@ -1,0 +1,13 @@
+// npm run bench -- record [HOSTS...] [--only=PART], npm run bench -- http [--hosts N] [--rounds N]: figures beside a floor of the same run.
+import { spawn } from "node:child_process";
+import { fileURLToPath } from "node:url";
+
+const [what = "", ...rest] = process.argv.slice(2);
+if (what !== "record" && what !== "http") {
+  console.error("usage: npm run bench -- record [HOSTS...] [--only=tick|memory|starts|ten|commits|sustained|size]");
+  console.error("       npm run bench -- http [--hosts N] [--rounds N] [--guards] [--profile FOLDER]");
+  process.exit(2);
+}
+const program = fileURLToPath(new URL(`${what}.ts`, import.meta.url));
+const child = spawn(process.execPath, [...process.execArgv, program, ...rest], { stdio: "inherit" });
+child.once("close", (code) => process.exit(code ?? 1));
