@@ -33,8 +33,13 @@ export async function run(options: RunOptions): Promise<number> {
     if (workspace.embedded) await prepareOrigin(workspace);
     const report = createReporter(workspace, options);
     const signal = signalled(report);
-    for (;;) {
-      const end = await runOnce(workspace, options, { report, signal });
+    // A mirror that is damaged is set aside by the next start; one that is damaged again comes from a damaged remote.
+    for (let mayRepair = true; ; ) {
+      const end = await runOnce(workspace, options, { report, signal }).catch((error: unknown) => {
+        if (!mayRepair || !isCorrupt(error)) throw error;
+        mayRepair = false;
+        return "again" as const;
+      });
       if (end !== "again") return end;
     }
   } finally {
@@ -139,10 +144,7 @@ async function untilEnd(
   { report, signal }: { readonly report: Reporter; readonly signal: Promise<number> },
 ): Promise<End> {
   const watching = watch(reconciler, options);
-  const failed = reconciler.leading.then(
-    () => new Promise<never>(() => {}),
-    (error: unknown) => (isCorrupt(error) ? ("again" as const) : Promise.reject(error)),
-  );
+  const failed = reconciler.leading.then(() => new Promise<never>(() => {}));
   let status: End;
   try {
     status = await Promise.race([signal, watching.status, failed]);

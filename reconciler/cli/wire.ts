@@ -61,7 +61,7 @@ export interface Reconciler {
   stop(): Promise<void>;
 }
 
-/** Starts everything: it follows `main` and serves, and leads as soon as it may. Rejects with a Failure when it cannot. */
+/** Starts everything, and resolves when it leads, or stands by. Rejects with a Failure when it can do neither. */
 export async function startReconciler(options: WireOptions): Promise<Reconciler> {
   const { workspace } = options;
   await mkdir(workspace.data, { recursive: true });
@@ -115,7 +115,11 @@ export async function startReconciler(options: WireOptions): Promise<Reconciler>
     if (isCorrupt(error)) await markDamaged(git);
     throw error;
   });
-  // Whoever waits for it hears of it; until then it is nobody's.
+  // Whoever is told that it serves finds it leading, or knows that it stands by.
+  await Promise.race([leading, record.waiting]).catch(async (error: unknown) => {
+    await stop().catch(() => {});
+    throw error;
+  });
   leading.catch(() => {});
   return {
     engine,

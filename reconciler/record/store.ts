@@ -17,6 +17,7 @@ import {
   signsOf,
   standingBy,
 } from "./leader.ts";
+import { markDamaged } from "./mirror.ts";
 import { missing } from "./objects.ts";
 import { type NewObject, writePack } from "./pack.ts";
 import { observedRef, pendingRef, writeRef } from "./refs.ts";
@@ -84,8 +85,14 @@ export class GitRecord implements RecordReader, RecordWriter {
   private isLate = false;
   private isCompacting = false;
   private wakeUp: (() => void) | null = null;
+  /** Resolves when it is known that this one does not lead at once. */
+  readonly waiting: Promise<void>;
+  private nowWaiting: () => void = () => {};
 
   constructor(options: StoreOptions) {
+    this.waiting = new Promise((resolve) => {
+      this.nowWaiting = resolve;
+    });
     this.options = options;
     this.pace = options.leadership.pace ?? defaultPace;
   }
@@ -221,6 +228,7 @@ export class GitRecord implements RecordReader, RecordWriter {
     if (message !== this.message) (role === "history" ? this.options.onAlert : this.options.onNotice)(message);
     this.role = role;
     this.message = message;
+    if (role !== "starting") this.nowWaiting();
   }
 
   private pause(ms: number): Promise<void> {
@@ -448,11 +456,8 @@ export class GitRecord implements RecordReader, RecordWriter {
     if (this.beats < this.signs.length - 1) this.beats = (this.beats + 1) % (this.signs.length - 1);
     const branch = `${commit}:refs/heads/observed`;
     const from = `--force-with-lease=refs/heads/observed:${this.tip ?? ""}`;
-    const result = await remote.push([branch, ...(sign ? [`+${sign.id}:${leaderRef}`] : [])], [from]).catch((error) => {
-      this.lastFailed = true;
-      if (isCorrupt(error)) this.fence(`the mirror is damaged: ${messageOf(error)}`);
-      throw error;
-    });
+    const refspecs = [branch, ...(sign ? [`+${sign.id}:${leaderRef}`] : [])];
+    const result = await remote.push(refspecs, [from]).catch((error: unknown) => this.pushFailed(error));
     if (result.kind === "refused" && result.ref === leaderRef) {
       this.options.onNotice(
         `the remote does not take ${leaderRef} (${result.message}): who stands by cannot see that this one lives`,
@@ -470,6 +475,16 @@ export class GitRecord implements RecordReader, RecordWriter {
     await tips.save({ observed: commit, pushed: commit, epoch: Math.max(tips.now.epoch, this.epoch) });
     this.tip = commit;
     return true;
+  }
+
+  private async pushFailed(error: unknown): Promise<never> {
+    this.lastFailed = true;
+    if (isCorrupt(error)) {
+      // The next start fetches it afresh, and the journal has what was not pushed.
+      await markDamaged(this.options.git);
+      this.fence(`the mirror is damaged: ${messageOf(error)}`);
+    }
+    throw error;
   }
 
   /** A refused push means that someone else wrote: unless it was an earlier try of this very commit, step down. */
