@@ -3,6 +3,7 @@ import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pino } from "pino";
 import { runProcess } from "../adapters/process.ts";
+import { isoTime } from "../model/duration.ts";
 import { messageOf } from "../model/failure.ts";
 import type { EngineEvent } from "../model/ports.ts";
 import { formatProblem } from "../model/problem.ts";
@@ -97,7 +98,7 @@ function createReporter(workspace: Workspace, options: RunOptions): Reporter {
     mkdir: true,
   });
   const log = pino(
-    { base: null, timestamp: pino.stdTimeFunctions.isoTime },
+    { base: null, timestamp: () => `,"time":"${isoTime(Date.now())}"` },
     { write: gathered((text) => destination.write(text)) },
   );
   const sayLine = gathered((text) => process.stdout.write(text));
@@ -106,7 +107,7 @@ function createReporter(workspace: Workspace, options: RunOptions): Reporter {
     if (options.json) return;
     const progress = reconciler?.engine.progress();
     const fleet = progress && progress.total > 0 ? `  ${paint("dim", bar(progress.ready, progress.total))}` : "";
-    sayLine(`${paint("dim", new Date().toISOString().slice(11, 19))} ${text}${fleet}\n`);
+    sayLine(`${paint("dim", isoTime(Date.now()).slice(11, 19))} ${text}${fleet}\n`);
   };
   return {
     event: (event) => {

@@ -165,20 +165,20 @@ export class Engine {
   }
 
   /** Replaces a record at once, and resolves when that is on the disk. Then whoever it concerns is looked at again. */
-  async put(record: SubjectRecord, summary: string | null): Promise<void> {
+  put(record: SubjectRecord, summary: string | null): Promise<void> {
     assert(this.main.current, "a record changes only while a desired commit is in force");
     this.records.set(record.name, record);
     for (const waiter of this.waiters.of(record.name)) this.queue.wake(waiter);
     const written = this.ports.record.append({ record, summary, desired: this.main.current.commit });
     this.appends.set(record.name, written);
-    try {
-      await written;
-    } catch (error) {
+    const end = (): void => {
+      if (this.appends.get(record.name) === written) this.appends.delete(record.name);
+    };
+    return written.then(end, (error: unknown) => {
+      end();
       this.halt(`the record cannot be written: ${messageOf(error)}`);
       throw error;
-    } finally {
-      if (this.appends.get(record.name) === written) this.appends.delete(record.name);
-    }
+    });
   }
 
   /** Resolves when everything that was decided about a subject is on the disk. */

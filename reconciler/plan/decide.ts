@@ -95,6 +95,7 @@ export function decideSubject(
 function openFirst(subject: AnySubject, record: SubjectRecord): string[] {
   const isOpen = (machine: string): boolean => record.machines[machine]?.attempt?.status === "running";
   const names = [...subject.machines.keys()];
+  if (names.length < 2) return names;
   return [...names.filter(isOpen), ...names.filter((name) => !isOpen(name))];
 }
 

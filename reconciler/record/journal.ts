@@ -149,12 +149,12 @@ export class Journal {
   }
 }
 
-function lineOf(entries: readonly JournalEntry[]): string {
-  const text = JSON.stringify(entries);
-  return `${checksum(text)} ${text}\n`;
+function lineOf(entries: readonly JournalEntry[]): Buffer {
+  const text = Buffer.from(`${JSON.stringify(entries)}\n`);
+  return Buffer.concat([Buffer.from(`${checksum(text.subarray(0, -1))} `), text]);
 }
 
-function checksum(text: string): string {
+function checksum(text: string | Buffer): string {
   return createHash("sha256").update(text).digest("hex").slice(0, 16);
 }
 
