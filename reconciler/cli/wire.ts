@@ -78,6 +78,13 @@ export async function startReconciler(options: WireOptions): Promise<Reconciler>
     actor: hosts.hosts,
     events: options.events,
   });
+  // The record is read while main is: each waits for Git most of the time.
+  const leading = engine.start().catch(async (error: unknown) => {
+    if (isCorrupt(error)) await markDamaged(git);
+    throw error;
+  });
+  // Whoever waits for it hears of it; until then it is nobody's.
+  leading.catch(() => {});
   await engine.poll();
   const fleet = new Fleet(engine, systemClock);
   const maintenance = new Maintenance({
@@ -111,16 +118,11 @@ export async function startReconciler(options: WireOptions): Promise<Reconciler>
       await hosts.close();
     }
   };
-  const leading = engine.start().catch(async (error: unknown) => {
-    if (isCorrupt(error)) await markDamaged(git);
-    throw error;
-  });
   // Whoever is told that it serves finds it leading, or knows that it stands by.
   await Promise.race([leading, record.waiting]).catch(async (error: unknown) => {
     await stop().catch(() => {});
     throw error;
   });
-  leading.catch(() => {});
   return {
     engine,
     fleet,

@@ -86,12 +86,10 @@ export class Journal {
   async compact(latest: () => readonly JournalEntry[]): Promise<void> {
     const before = await this.rotate();
     await this.inOrder(async () => {
-      const text = latest()
-        .map((entry) => lineOf([entry]))
-        .join("");
-      await this.file?.appendFile(text);
+      const lines = Buffer.concat(latest().map((entry) => lineOf([entry])));
+      await this.file?.appendFile(lines);
       await this.file?.sync();
-      this.bytes += Buffer.byteLength(text);
+      this.bytes += lines.length;
     });
     await this.cut(before);
   }

@@ -10,7 +10,7 @@ import { type DocumentRef, readDocuments } from "./documents.ts";
 import { type FollowOptions, follow } from "./follow.ts";
 import { Git, type GitOptions } from "./git.ts";
 import { removePartialPacks } from "./pack.ts";
-import { clashes, isOdd, oddEntry } from "./paths.ts";
+import { clashes, oddEntry } from "./paths.ts";
 import { acceptedRef, observedRef, removeEmptyRefs, writeRef } from "./refs.ts";
 import { type Listing, type Remote, unreachable } from "./remote.ts";
 import { diffTrees, type TreeChange } from "./tree-diff.ts";
@@ -193,14 +193,16 @@ export class DesiredMirror implements DesiredReader {
     const { git } = this.options;
     const base = this.base;
     const trees = { before: base && `${base.commit}^{tree}`, after: `${commit}^{tree}` };
-    const all = await diffTrees(git.objects, trees, (name) => statePaths.includes(name));
-    const changes = all.filter(({ path }) => isStatePath(path) || base === null || base.odd.has(path) || isOdd(path));
+    const changes = await diffTrees(git.objects, trees, (name) => statePaths.includes(name));
     const odd = oddAfter(base?.odd ?? new Map(), changes);
-    const usable = changes.map(({ path, item }) => ({ path, id: item === null || odd.has(path) ? null : item.id }));
-    const loaded = await this.load(
-      base?.loaded ?? null,
-      usable.filter(({ path }) => isStatePath(path)),
-    );
+    const refs: DocumentRef[] = [];
+    const gone: FileChange[] = [];
+    for (const { path, item } of changes) {
+      if (!isStatePath(path)) continue;
+      if (item === null || odd.has(path)) gone.push({ path, file: null });
+      else refs.push({ path, id: item.id });
+    }
+    const loaded = await this.load(base?.loaded ?? null, refs, gone);
     const isLonger = changes.some(({ path, item }) => item !== null && !base?.loaded.entries.has(path));
     const clashing = isLonger || odd.size > 0 ? clashes(loaded.entries.keys()) : [];
     const more = [...odd.values(), ...clashing];
@@ -212,11 +214,10 @@ export class DesiredMirror implements DesiredReader {
 
   private async load(
     base: LoadedRepository | null,
-    changes: readonly { readonly path: string; readonly id: string | null }[],
+    refs: DocumentRef[],
+    gone: readonly FileChange[],
   ): Promise<LoadedRepository> {
     const { git, cache, loader } = this.options;
-    const refs = changes.flatMap(({ path, id }): DocumentRef[] => (id === null ? [] : [{ path, id }]));
-    const gone: FileChange[] = changes.filter(({ id }) => id === null).map(({ path }) => ({ path, file: null }));
     if (base === null) await cache.open();
     for (let withText: ReadonlySet<string> = new Set(); ; ) {
       const files = await readDocuments(git, cache, refs, withText);
