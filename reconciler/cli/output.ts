@@ -84,6 +84,8 @@ export function eventLine(event: EngineEvent): string | null {
       return paint("green", `all ${event.total} are in their target states`);
     case "unreachable-remote":
       return paint("yellow", `the desired branch cannot be followed: ${event.message}`);
+    case "reachable-remote":
+      return "the desired branch is followed again";
     case "fatal":
       return paint("red", `stopped: ${event.message}`);
   }

@@ -34,23 +34,23 @@ export class FollowedMain {
     const poll = await this.reader.poll();
     switch (poll.kind) {
       case "unchanged":
-        this.notFollowed = null;
+        this.followsAgain();
         this.rewound = false;
         return null;
       case "unreachable":
         this.cannotFollow(poll.message);
         return null;
       case "rewound":
+        this.cannotFollow(poll.message, !this.rewound);
         this.rewound = true;
-        this.cannotFollow(poll.message);
         return null;
       case "changed": {
         const before = this.current;
-        this.notFollowed = null;
+        if (poll.rewound === undefined) this.followsAgain();
         const accepted = this.consider(poll.desired);
         if (poll.refused) this.refuse(poll.refused);
         this.rewound = poll.rewound !== undefined;
-        if (poll.rewound !== undefined) this.cannotFollow(poll.rewound);
+        if (poll.rewound !== undefined) this.cannotFollow(poll.rewound, true);
         return accepted ? { before, after: poll.desired } : null;
       }
     }
@@ -73,8 +73,14 @@ export class FollowedMain {
     this.events({ kind: "refused", commit, problems: problems.length });
   }
 
-  private cannotFollow(message: string): void {
-    const news = this.notFollowed?.message !== message;
+  private followsAgain(): void {
+    if (this.notFollowed !== null) this.events({ kind: "reachable-remote" });
+    this.notFollowed = null;
+  }
+
+  /** Told once: a remote that is down fails in many words. */
+  private cannotFollow(message: string, isNew = false): void {
+    const news = isNew || this.notFollowed === null;
     this.notFollowed = { commit: null, message, problems: this.refused?.problems ?? [] };
     if (news) this.events({ kind: "unreachable-remote", message });
   }

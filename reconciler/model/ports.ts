@@ -268,6 +268,8 @@ export type EngineEvent =
     }
   | { readonly kind: "settled"; readonly ready: number; readonly total: number }
   | { readonly kind: "unreachable-remote"; readonly message: string }
+  /** After the one above: the desired branch is followed again. */
+  | { readonly kind: "reachable-remote" }
   | { readonly kind: "fatal"; readonly message: string };
 
 export type EventSink = (event: EngineEvent) => void;

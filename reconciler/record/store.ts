@@ -73,6 +73,7 @@ export class GitRecord implements RecordReader, RecordWriter {
   private beats = 0;
   private areSignsTaken = true;
   private lastFailed = false;
+  private hasToldFailure = false;
   private confirmed = new Since();
   private asked = new Since();
   private asking: Promise<void> | null = null;
@@ -341,7 +342,10 @@ export class GitRecord implements RecordReader, RecordWriter {
         `the record could not be pushed for ${Math.round(behindMs / 1000)} s: ${what} until it is; ${this.dirty.size} changes wait in the journal`,
       );
     }
-    if (level < this.alerted && level === 0) onNotice("the record is pushed again");
+    if (level === 0 && (this.alerted > 0 || (this.hasToldFailure && !this.lastFailed))) {
+      onNotice("the record is pushed again");
+      this.hasToldFailure = false;
+    }
     this.alerted = level;
   }
 
@@ -371,9 +375,11 @@ export class GitRecord implements RecordReader, RecordWriter {
     this.timer = setTimeout(() => {
       this.flush().catch((error: unknown) => {
         if (this.role !== "leading") return;
-        this.options.onNotice(
-          `the record could not be pushed: ${messageOf(error)}; it is in the journal, and will be tried again`,
-        );
+        if (!this.hasToldFailure)
+          this.options.onNotice(
+            `the record could not be pushed: ${unreachable(error)}; it is in the journal, and is tried again until it is`,
+          );
+        this.hasToldFailure = true;
         this.schedule();
       });
     }, windowMs);
