@@ -31,7 +31,10 @@ export async function readHistory(
   tip: string,
   { name, limit }: HistoryQuery,
 ): Promise<HistoryEntry[]> {
-  const entries = await readOneHistory(git.dir, tip, { name, limit });
+  // One path alone: with two, Git does not use its index of changed paths, and looks into every commit.
+  const isGroup = (await git.resolve(`${tip}:${recordPath("group", name)}`)) !== null;
+  const path = recordPath(isGroup ? "group" : "host", name);
+  const entries = await readOneHistory(git.dir, [tip, path], { name, limit });
   if (entries.length >= limit) return entries;
   const archived = await archivedBefore(git, tip);
   if (archived === null) return entries;
@@ -44,12 +47,15 @@ export async function readHistory(
   return [...entries.filter(({ commit }) => commit !== archived.root), ...before];
 }
 
-async function readOneHistory(dir: string, tip: string, query: HistoryQuery): Promise<HistoryEntry[]> {
+async function readOneHistory(
+  dir: string,
+  [tip, path]: readonly [string, string],
+  query: HistoryQuery,
+): Promise<HistoryEntry[]> {
   const format = "%H%x1f%cI%x1f%B%x1f%(trailers:key=Desired,valueonly)%x1f%(trailers:key=Epoch,valueonly)%x1e";
-  const paths = [recordPath("host", query.name), recordPath("group", query.name)];
   const text = await simpleGit({ baseDir: dir, timeout: { block: 60_000 } })
     .env(quietEnvironment())
-    .raw(["log", `--format=${format}`, `--max-count=${query.limit}`, tip, "--", ...paths]);
+    .raw(["log", `--format=${format}`, `--max-count=${query.limit}`, tip, "--", path]);
   return text.split("\x1e").flatMap((chunk) => {
     const [commit = "", at = "", body = "", desired = "", epoch = ""] = chunk.trim().split("\x1f");
     if (commit === "") return [];
