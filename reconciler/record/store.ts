@@ -339,7 +339,7 @@ export class GitRecord implements RecordReader, RecordWriter {
     if (level > this.alerted) {
       const what = level === 2 ? "no step is started" : "no step marked never is started";
       onAlert(
-        `the record could not be pushed for ${Math.round(behindMs / 1000)} s: ${what} until it is; ${this.dirty.size} changes wait in the journal`,
+        `the record could not be pushed for ${Math.round(behindMs / 1000)} s: ${what} until it is; ${this.status().unpushed} changes wait in the journal`,
       );
     }
     if (level === 0 && (this.alerted > 0 || (this.hasToldFailure && !this.lastFailed))) {
@@ -473,14 +473,24 @@ export class GitRecord implements RecordReader, RecordWriter {
       return this.push(commit);
     }
     if (result.kind === "refused" && !(await this.isThere(commit, result.message))) return false;
-    this.failures = 0;
-    this.lastFailed = false;
-    this.confirmed = began;
+    this.succeeded(began);
     if (commit === this.tip && tips.now.pushed === commit) return true;
     await writeRef(git.dir, observedRef, commit);
     await tips.save({ observed: commit, pushed: commit, epoch: Math.max(tips.now.epoch, this.epoch) });
     this.tip = commit;
     return true;
+  }
+
+  private succeeded(began: Since): void {
+    const wasDown = this.lastFailed;
+    this.failures = 0;
+    this.lastFailed = false;
+    this.confirmed = began;
+    if (!wasDown || !this.timer) return;
+    // What waits for a distant try goes at the pace of the window again.
+    clearTimeout(this.timer);
+    this.timer = null;
+    this.schedule();
   }
 
   private async pushFailed(error: unknown): Promise<never> {
