@@ -18,9 +18,10 @@ import { recordPath } from "../dist/record/layout.js";
 import { joinPacks } from "../dist/record/maintenance.js";
 import { DesiredMirror, openBare } from "../dist/record/mirror.js";
 import { writePack } from "../dist/record/pack.js";
+import { readRecord } from "../dist/record/read-record.js";
 import { writeRef } from "../dist/record/refs.js";
 import { Remote } from "../dist/record/remote.js";
-import { GitRecord, readRecord } from "../dist/record/store.js";
+import { GitRecord } from "../dist/record/store.js";
 import { TipsFile } from "../dist/record/tips.js";
 import type { Folders } from "../dist/record/tree.js";
 import { git, hostFile, hostName, hostPath, makeFleet, recordOf, stream } from "./fleet.ts";
@@ -199,7 +200,7 @@ async function writeOne(
   parent: string,
   files: { path: string; content: string }[],
 ): Promise<string> {
-  const { plan, objects } = planCommit(folders, { files });
+  const { plan, objects } = await planCommit(folders, { files });
   const commit = commitObject(plan.id, { parent, message: "bench\n", timeSeconds: 1_790_000_000 });
   await writePack(repository.dir, [...objects, commit]);
   await writeRef(repository.dir, "refs/stateward/pending", commit.id);

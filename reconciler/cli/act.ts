@@ -10,6 +10,7 @@ import { importStateService } from "../model/stateservice.ts";
 import { forecast, recordedWorld } from "../plan/forecast.ts";
 import { replayAgain } from "../plan/observe.ts";
 import { subjectOf } from "../plan/world.ts";
+import { exists } from "../record/disk.ts";
 import { readStateFolder } from "../record/origin.ts";
 import { issueToken, loadTokenKey } from "../server/tokens.ts";
 import { needApi } from "./api.ts";
@@ -17,7 +18,7 @@ import { unknown } from "./inspect.ts";
 import { print, printJson } from "./output.ts";
 import { readRemote } from "./recorded.ts";
 import { localRoot } from "./wire.ts";
-import { createLoader, exists, type GlobalOptions, openWorkspace, tokenKeyFile } from "./workspace.ts";
+import { createLoader, type GlobalOptions, openWorkspace, tokenKeyFile } from "./workspace.ts";
 
 export interface ReplayOptions extends GlobalOptions {
   readonly dryRun?: boolean;

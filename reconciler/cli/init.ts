@@ -3,8 +3,9 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { simpleGit } from "simple-git";
 import { Failure } from "../model/failure.ts";
+import { exists } from "../record/disk.ts";
 import { print } from "./output.ts";
-import { exists, type GlobalOptions, openWorkspace } from "./workspace.ts";
+import { type GlobalOptions, openWorkspace } from "./workspace.ts";
 
 /** Where editors find the schemas: in the package, as it is installed in the folder. */
 const schemaLine = (depth: number, name: string): string =>

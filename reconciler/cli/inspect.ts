@@ -10,7 +10,7 @@ import { type Forecast, forecast, recordedWorld } from "../plan/forecast.ts";
 import { subjectNames, subjectOf } from "../plan/world.ts";
 import { readHistory } from "../record/history.ts";
 import { readStateFolder } from "../record/origin.ts";
-import { readRecord } from "../record/store.ts";
+import { readRecord } from "../record/read-record.ts";
 import { findApi } from "./api.ts";
 import { paint, print, printJson, table } from "./output.ts";
 import { readRemote } from "./recorded.ts";

@@ -7,7 +7,7 @@ import type { World } from "../plan/world.ts";
 import { DocumentCache } from "../record/document-cache.ts";
 import { fetchSign } from "../record/leader.ts";
 import { DesiredMirror } from "../record/mirror.ts";
-import { readRecord } from "../record/store.ts";
+import { readRecord } from "../record/read-record.ts";
 import { TipsFile } from "../record/tips.ts";
 import { version } from "./version.ts";
 import { createLoader, openRecordMirror, type Workspace } from "./workspace.ts";

@@ -8,6 +8,7 @@ import { messageOf } from "../model/failure.ts";
 import type { EngineEvent } from "../model/ports.ts";
 import { formatProblem } from "../model/problem.ts";
 import { readyOf } from "../plan/conditions.ts";
+import { exists } from "../record/disk.ts";
 import { Git } from "../record/git.ts";
 import { removeStaleLocks } from "../record/mirror.ts";
 import { syncOrigin } from "../record/origin.ts";
@@ -16,7 +17,7 @@ import { takeLock } from "./lock.ts";
 import { bar, eventLine, gathered, paint, print } from "./output.ts";
 import { version } from "./version.ts";
 import { type Reconciler, startReconciler } from "./wire.ts";
-import { exists, type GlobalOptions, openWorkspace, type Workspace } from "./workspace.ts";
+import { type GlobalOptions, openWorkspace, type Workspace } from "./workspace.ts";
 
 export interface RunOptions extends GlobalOptions {
   readonly once?: boolean;
@@ -35,13 +36,15 @@ export async function run(options: RunOptions): Promise<number> {
     const report = createReporter(workspace, options);
     const signal = signalled(report);
     // A mirror that is damaged is set aside by the next start; one that is damaged again comes from a damaged remote.
-    for (let mayRepair = true; ; ) {
-      const end = await runOnce(workspace, options, { report, signal }).catch((error: unknown) => {
-        if (!mayRepair || !isCorrupt(error)) throw error;
-        mayRepair = false;
-        return "again" as const;
+    for (let repairs = 0, isRestart = false; ; isRestart = true) {
+      // A person's word to take over holds once: whoever was deposed since stands by.
+      const now = isRestart ? { ...options, takeOver: false } : options;
+      const end = await runOnce(workspace, now, { report, signal, isRestart }).catch((error: unknown) => {
+        if (repairs++ > 0 || !isCorrupt(error)) throw error;
+        return "repaired" as const;
       });
-      if (end !== "again") return end;
+      if (typeof end === "number") return end;
+      if (end === "again") repairs = 0;
     }
   } finally {
     await rm(join(workspace.data, "run.json"), { force: true });
@@ -53,13 +56,14 @@ export async function run(options: RunOptions): Promise<number> {
 async function runOnce(
   workspace: Workspace,
   options: RunOptions,
-  { report, signal }: { readonly report: Reporter; readonly signal: Promise<number> },
+  { report, signal, isRestart }: { readonly report: Reporter; readonly signal: Promise<number>; isRestart: boolean },
 ): Promise<End> {
   const reconciler = await startReconciler({
     workspace,
     events: report.event,
     notice: report.notice,
     alert: report.alert,
+    isRestart,
     ...(options.listen ? { listen: options.listen } : {}),
     ...(options.takeOver ? { takeOver: true } : {}),
   });

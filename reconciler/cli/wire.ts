@@ -1,5 +1,5 @@
 // The one place that names implementations: ports on one side, Git, disks, hosts and HTTP on the other.
-import { randomUUID } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { mkdir, readFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join, resolve } from "node:path";
@@ -12,6 +12,7 @@ import { Fleet } from "../engine/fleet.ts";
 import { Engine } from "../engine/loop.ts";
 import { assert, Failure } from "../model/failure.ts";
 import type { Clock, EventSink, RepositoryControl } from "../model/ports.ts";
+import { publishedSchemas } from "../model/schemas.ts";
 import type { Settings, TransportName } from "../model/types.ts";
 import { replaceFile } from "../record/disk.ts";
 import { DocumentCache } from "../record/document-cache.ts";
@@ -46,6 +47,8 @@ export interface WireOptions {
   readonly listen?: string;
   /** Lead at once, whoever led before. */
   readonly takeOver?: boolean;
+  /** This process has run a reconciler before: a remote that fails now and then does not end it. */
+  readonly isRestart?: boolean;
 }
 
 export interface Reconciler {
@@ -136,7 +139,7 @@ export async function startReconciler(options: WireOptions): Promise<Reconciler>
 
 /** Everything that is Git: the mirror, the remotes, `main` and the record. */
 async function openRepository(
-  { workspace, notice, alert, takeOver = false }: WireOptions,
+  { workspace, notice, alert, takeOver = false, isRestart = false }: WireOptions,
   engine: { readonly windowMs: () => number; readonly fenced: (message: string) => void },
 ): Promise<{ git: Git; desired: DesiredMirror; record: GitRecord }> {
   const { data } = workspace;
@@ -154,6 +157,7 @@ async function openRepository(
     journalDir: join(data, "journal"),
     // An embedded origin is this folder's own: nobody else can lead.
     leadership: { instance: await instanceOf(data), host: hostname(), takeOver: takeOver || workspace.embedded },
+    isRestart,
     windowMs: engine.windowMs,
     onFenced: engine.fenced,
     onNotice: notice,
@@ -164,11 +168,14 @@ async function openRepository(
     remotes,
     tips,
     loader: createLoader(),
-    cache: new DocumentCache(join(data, "cache", "documents"), version),
+    cache: new DocumentCache(join(data, "cache", "documents"), documentVersion),
     heard: (listing) => record.heard(listing),
   });
   return { git, desired, record };
 }
+
+/** What was found valid by other schemas is parsed anew. */
+const documentVersion = `${version} ${createHash("sha256").update(JSON.stringify(publishedSchemas)).digest("hex").slice(0, 16)}`;
 
 /** Identity of a data folder: made once. */
 async function instanceOf(data: string): Promise<string> {

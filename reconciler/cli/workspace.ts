@@ -1,11 +1,12 @@
 // Where things are: the folder of the state repository, the reconciler's own data, the Git remote.
 import { readFileSync, statSync } from "node:fs";
-import { access, rm, writeFile } from "node:fs/promises";
+import { rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import cron from "node-cron";
 import { runProcess } from "../adapters/process.ts";
 import { Failure } from "../model/failure.ts";
 import { RepositoryLoader } from "../model/repository.ts";
+import { exists } from "../record/disk.ts";
 import { type Git, type GitOptions, sshCommand } from "../record/git.ts";
 import { openBare } from "../record/mirror.ts";
 import { observedRef } from "../record/refs.ts";
@@ -109,6 +110,17 @@ export async function openRecordMirror(workspace: Workspace): Promise<RecordMirr
     });
   }
   const dir = join(workspace.data, "view.git");
+  try {
+    return await viewRecord(workspace, dir);
+  } catch (error) {
+    // What it borrowed may be gone with the reconciler's mirror. It holds nothing of its own: another is made.
+    if (!(error instanceof Failure) || !["GitFailed", "GitCorrupt"].includes(error.reason)) throw error;
+    await rm(dir, { recursive: true, force: true });
+    return viewRecord(workspace, dir);
+  }
+}
+
+async function viewRecord(workspace: Workspace, dir: string): Promise<RecordMirror> {
   const git = await openBare(dir, runProcess, workspace.git);
   await borrowObjects(dir, join(workspace.data, "mirror.git", "objects"));
   const remote = new Remote(git, workspace.remote);
@@ -116,7 +128,8 @@ export async function openRecordMirror(workspace: Workspace): Promise<RecordMirr
   // Whoever only looks is shown what the remote has, whatever history it has.
   if (listing.observed !== null && (await git.resolve(observedRef)) !== listing.observed)
     await remote.fetch("refs/heads/observed", observedRef);
-  return { git, remote, listing, observed: listing.observed === null ? null : await git.resolve(observedRef) };
+  const observed = listing.observed === null ? null : (await git.objects.need(observedRef, "commit")).id;
+  return { git, remote, listing, observed };
 }
 
 /** What a reconciler's mirror has need not be fetched again; its index of commits serves as well. */
@@ -124,11 +137,4 @@ async function borrowObjects(dir: string, objects: string): Promise<void> {
   const file = join(dir, "objects", "info", "alternates");
   if (!(await exists(objects))) await rm(file, { force: true });
   else if (!(await exists(file))) await writeFile(file, `${objects}\n`);
-}
-
-export async function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
 }

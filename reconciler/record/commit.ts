@@ -1,4 +1,5 @@
 // Commits without index and work tree: the new blobs, the folders above them and the commit become one pack, then a ref points there.
+import { setImmediate } from "node:timers/promises";
 import type { Git } from "./git.ts";
 import { type NewObject, newObject, writePack } from "./pack.ts";
 import { writeRef } from "./refs.ts";
@@ -20,12 +21,19 @@ export interface NewCommit {
   readonly timeSeconds: number;
 }
 
+/** Objects that are made before others have their turn. */
+const madeAtOnce = 500;
+
 /** Blobs and folders that the files make; nothing is written yet. */
-export function planCommit(
+export async function planCommit(
   folders: Folders,
   { files, removed = [] }: Pick<NewCommit, "files" | "removed">,
-): { readonly plan: FoldersPlan; readonly objects: readonly NewObject[] } {
-  const blobs = files.map(({ content }) => newObject("blob", Buffer.from(content)));
+): Promise<{ readonly plan: FoldersPlan; readonly objects: readonly NewObject[] }> {
+  const blobs: NewObject[] = [];
+  for (const { content } of files) {
+    blobs.push(newObject("blob", Buffer.from(content)));
+    if (blobs.length % madeAtOnce === 0) await setImmediate();
+  }
   const plan = folders.plan([
     ...files.map(({ path }, index) => ({ path, id: blobs[index]?.id ?? null })),
     ...removed.map((path) => ({ path, id: null })),
@@ -45,7 +53,7 @@ export function commitObject(
 
 /** Writes a commit on `folders`, which are those of its parent, and points the ref at it. All of it is on the disk when this resolves. */
 export async function writeCommit(git: Git, folders: Folders, commit: NewCommit): Promise<string> {
-  const { plan, objects } = planCommit(folders, commit);
+  const { plan, objects } = await planCommit(folders, commit);
   const object = commitObject(plan.id, commit);
   await writePack(git.dir, [...objects, object]);
   await writeRef(git.dir, commit.ref, object.id);
@@ -58,25 +66,46 @@ export async function foldersOf(git: Git, commit: string | null): Promise<Folder
   return commit === null ? Folders.empty() : Folders.read(git.objects, `${commit}^{tree}`);
 }
 
+/** Lines of the body; what is more is counted. */
+const linesMax = 200;
+
+/** Lines such as `git-1: drained -> serving` for a message, oldest first: the first ones, and how many there were. */
+export class Summaries {
+  readonly lines: readonly string[] = [];
+  count = 0;
+
+  /** Lines of one change; null for a change that needs none. */
+  add(text: string | null): void {
+    if (text === null) return;
+    const lines = text.split("\n");
+    this.count += lines.length;
+    (this.lines as string[]).push(...lines.slice(0, linesMax - this.lines.length));
+  }
+
+  /** These, and then those. */
+  and(later: Summaries): Summaries {
+    const both = new Summaries();
+    for (const { lines } of [this, later]) for (const line of lines) both.add(line);
+    both.count = this.count + later.count;
+    return both;
+  }
+}
+
 export interface MessageParts {
-  /** Lines such as `git-1: drained -> serving`, oldest first. */
-  readonly summaries: readonly string[];
+  readonly summaries: Summaries;
   /** Subjects whose record changed. */
   readonly subjects: readonly string[];
   readonly desired: string;
   readonly epoch: number;
 }
 
-/** Lines of the body; what is more is counted. */
-const linesMax = 200;
-
 /** Subject, one line a change, then trailers that `git interpret-trailers` reads. */
 export function recordMessage({ summaries, subjects, desired, epoch }: MessageParts): string {
-  const [first = `${subjects[0] ?? "record"}: noted`] = summaries;
-  const more = Math.max(summaries.length, subjects.length) - 1;
+  const { lines, count } = summaries;
+  const [first = `${subjects[0] ?? "record"}: noted`] = lines;
+  const more = Math.max(count, subjects.length) - 1;
   const subject = `${first.slice(0, 100)}${more > 0 ? ` (+${more})` : ""}`;
-  const shown = summaries.slice(0, linesMax);
-  const rest = summaries.length > linesMax ? [`and ${summaries.length - linesMax} more`] : [];
-  const body = summaries.length === 0 ? [] : ["", ...shown, ...rest];
+  const rest = count > lines.length ? [`and ${count - lines.length} more`] : [];
+  const body = lines.length === 0 ? [] : ["", ...lines, ...rest];
   return [subject, ...body, "", `Desired: ${desired}`, "Actor: reconciler", `Epoch: ${epoch}`, ""].join("\n");
 }

@@ -1,6 +1,13 @@
 // Files that must be whole and on the disk: written beside, synced, renamed, and the folder synced.
-import { open, rename, rm } from "node:fs/promises";
+import { access, open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
+
+export function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}
 
 /** Makes the names in a folder durable. */
 export async function syncFolder(path: string): Promise<void> {

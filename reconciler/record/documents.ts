@@ -6,7 +6,7 @@ import { needsText, parsePlainDocument } from "../model/repository.ts";
 import type { SourceFile } from "../model/types.ts";
 import type { DocumentCache } from "./document-cache.ts";
 import type { Git } from "./git.ts";
-import { missing } from "./objects.ts";
+import { type GitObject, missing } from "./objects.ts";
 import { parseInProcesses } from "./parser-processes.ts";
 
 export interface DocumentRef {
@@ -44,7 +44,7 @@ export async function readDocuments(
       const index = wanted[position] ?? -1;
       const file = files[index];
       if (file === undefined || object?.type !== "blob") throw missing(file?.id ?? "", object);
-      files[index] = withContent(file, object.data, withText.has(file.path));
+      files[index] = withContent(file, object, withText.has(file.path));
     },
   );
   await parseRest(git, files);
@@ -55,9 +55,9 @@ export async function readDocuments(
   return files;
 }
 
-function withContent(file: SourceFile, data: Buffer, isAsked: boolean): SourceFile {
+function withContent(file: SourceFile, { size, data }: GitObject, isAsked: boolean): SourceFile {
   const { path, id } = file;
-  if (data.length > blobBytesMax) return { path, id, text: null, parsed: { problems: [tooLarge(path, data.length)] } };
+  if (size > blobBytesMax) return { path, id, text: null, parsed: { problems: [tooLarge(path, size)] } };
   const text = data.toString();
   const parsed = file.parsed ?? parsePlainDocument(path, text);
   if (parsed === null) return { path, id, text };

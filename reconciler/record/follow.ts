@@ -29,7 +29,10 @@ export async function follow(options: FollowOptions, branch: Branch, id: string 
     await tips.save({ [branch]: null });
     return null;
   }
-  if (id === accepted && (await git.resolve(id)) === id) return null;
+  if (id === accepted && (await git.resolve(id)) === id) {
+    await tips.dropWord(branch);
+    return null;
+  }
   await remote.fetch(`refs/heads/${branch}`, incomingRef(branch));
   // Somebody may have pushed since the listing: what was fetched is what is judged.
   const tip = await git.resolve(incomingRef(branch));
@@ -47,9 +50,13 @@ async function mayFollow(
   branch: Branch,
   { tip, accepted }: { tip: string; accepted: string | null },
 ): Promise<boolean> {
-  if (accepted === null || (await git.descends(tip, accepted))) return true;
-  if (branch === "observed" && (await continues({ git, remote }, tip, accepted))) return true;
-  return tips.takeWord(branch, tip);
+  const goesOn =
+    accepted === null ||
+    (await git.descends(tip, accepted)) ||
+    (branch === "observed" && (await continues({ git, remote }, tip, accepted)));
+  if (!goesOn) return tips.takeWord(branch, tip);
+  await tips.dropWord(branch);
+  return true;
 }
 
 /** What a root says that was put in the place of a longer history. */
@@ -80,20 +87,29 @@ export function archiveRef(branch: string): string {
   return `refs/stateward/${branch}`;
 }
 
-/** True when `tip` stands on a new root that names a history with the accepted commit in it, and began with the same files. */
+/** Archives that a reconciler may have been away for. */
+const seamsMax = 100;
+
+/**
+ * True when `tip` stands on a new root that names a history with the accepted commit in it, and began with the same files; or on one
+ * that names such a one.
+ */
 async function continues(
   { git, remote }: Pick<FollowOptions, "git" | "remote">,
   tip: string,
   accepted: string,
 ): Promise<boolean> {
-  const archived = await archivedBefore(git, tip);
-  if (archived === null) return false;
-  await fetchArchive({ git, remote }, archived);
-  const [before, after] = [
-    await git.resolve(`${archived.commit}^{tree}`),
-    await git.resolve(`${archived.root}^{tree}`),
-  ];
-  return before !== null && before === after && (await git.descends(archived.commit, accepted));
+  let at = tip;
+  for (let seam = 0; seam < seamsMax; seam++) {
+    const archived = await archivedBefore(git, at);
+    if (archived === null) return false;
+    await fetchArchive({ git, remote }, archived);
+    const before = await git.resolve(`${archived.commit}^{tree}`);
+    if (before === null || before !== (await git.resolve(`${archived.root}^{tree}`))) return false;
+    if (await git.descends(archived.commit, accepted)) return true;
+    at = archived.commit;
+  }
+  return false;
 }
 
 /** Brings an archived history into the mirror, if the remote still has it. */

@@ -41,6 +41,9 @@ const clearedVariables = [
   "GIT_WORK_TREE",
   "GIT_INDEX_FILE",
   "GIT_OBJECT_DIRECTORY",
+  "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+  "GIT_COMMON_DIR",
+  "GIT_NAMESPACE",
   "GIT_EDITOR",
   "GIT_EXTERNAL_DIFF",
   "GIT_PAGER",
@@ -168,7 +171,7 @@ export function gitFailure(args: readonly string[], result: GitResult): Failure 
 
 /** A2: `https://user:secret@host/` without what stands before the `@`. */
 export function withoutCredentials(text: string): string {
-  return text.replaceAll(/([a-z][a-z0-9+.-]*:\/\/)[^/@\s]+@/gi, "$1***@");
+  return text.replaceAll(/([a-z][a-z0-9+.-]*:\/\/)[^/\s]+@/gi, "$1***@");
 }
 
 /** Refuses addresses that Git would take for an option or a program, and secrets where every process can read them (A2). */

@@ -34,17 +34,18 @@ export async function readHistory(
   // One path alone: with two, Git does not use its index of changed paths, and looks into every commit.
   const isGroup = (await git.resolve(`${tip}:${recordPath("group", name)}`)) !== null;
   const path = recordPath(isGroup ? "group" : "host", name);
-  const entries = await readOneHistory(git.dir, [tip, path], { name, limit });
-  if (entries.length >= limit) return entries;
+  // One more than asked for: the new root of an archive has all files, and changed none.
+  const listed = await readOneHistory(git.dir, [tip, path], { name, limit: limit + 1 });
+  if (listed.length > limit) return listed.slice(0, limit);
   const archived = await archivedBefore(git, tip);
-  if (archived === null) return entries;
+  if (archived === null) return listed;
+  const entries = listed.filter(({ commit }) => commit !== archived.root);
   if ((await git.resolve(archived.commit)) === null && remote !== null)
     await remote.fetch(`refs/heads/${archived.branch}`, archiveRef(archived.branch)).catch(() => {});
   // A branch that somebody has removed or moved elsewhere: the history ends where it can be read.
   if ((await git.resolve(archived.commit)) === null) return entries;
   const before = await readHistory({ git, remote }, archived.commit, { name, limit: limit - entries.length });
-  // The new root has all files, and changed none.
-  return [...entries.filter(({ commit }) => commit !== archived.root), ...before];
+  return [...entries, ...before];
 }
 
 async function readOneHistory(

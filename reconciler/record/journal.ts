@@ -24,6 +24,8 @@ export class Journal {
   /** Bytes in all segments. */
   bytes = 0;
   private segment = 0;
+  /** Bytes of the current segment that are on the disk. */
+  private good = 0;
   private file: FileHandle | null = null;
   private waiting: Waiting[] = [];
   private scheduled = false;
@@ -62,18 +64,26 @@ export class Journal {
 
   /** Begins a new segment and says the number of the last one before it, to be cut once its content is pushed. */
   rotate(): Promise<number> {
-    return this.inOrder(async () => {
-      await this.file?.close();
-      const before = this.segment;
-      this.segment = before + 1;
-      this.file = await open(this.path(this.segment), "a");
-      await syncFolder(this.dir);
-      return before;
-    });
+    return this.inOrder(() => this.begin());
+  }
+
+  private async begin(): Promise<number> {
+    const before = this.segment;
+    const next = await open(this.path(before + 1), "a");
+    await this.file?.close();
+    this.file = next;
+    this.segment = before + 1;
+    this.good = 0;
+    await syncFolder(this.dir);
+    return before;
   }
 
   /** Removes every segment up to `last`. */
-  async cut(last: number): Promise<void> {
+  cut(last: number): Promise<void> {
+    return this.inOrder(() => this.remove(last));
+  }
+
+  private async remove(last: number): Promise<void> {
     for (const number of await this.segments()) {
       if (number > last) continue;
       const { size } = await stat(this.path(number));
@@ -83,15 +93,12 @@ export class Journal {
   }
 
   /** Puts entries that say all that the journal says in the place of it. `latest` is asked when the new segment begins. */
-  async compact(latest: () => readonly JournalEntry[]): Promise<void> {
-    const before = await this.rotate();
-    await this.inOrder(async () => {
-      const lines = Buffer.concat(latest().map((entry) => lineOf([entry])));
-      await this.file?.appendFile(lines);
-      await this.file?.sync();
-      this.bytes += lines.length;
+  compact(latest: () => readonly JournalEntry[]): Promise<void> {
+    return this.inOrder(async () => {
+      const before = await this.begin();
+      await this.write(Buffer.concat(latest().map((entry) => lineOf([entry]))));
+      await this.remove(before);
     });
-    await this.cut(before);
   }
 
   /** Sets all segments aside, for people to look at: someone else has written the record since. */
@@ -100,6 +107,7 @@ export class Journal {
     await this.close();
     await rename(this.dir, aside);
     await mkdir(this.dir, { recursive: true });
+    await syncFolder(dirname(this.dir));
     this.segment = 0;
     this.bytes = 0;
     await this.rotate();
@@ -125,14 +133,28 @@ export class Journal {
     const batch = this.waiting;
     this.waiting = [];
     try {
-      if (this.file === null) throw new Error("the journal is closed");
-      const text = lineOf(batch.map(({ entry }) => entry));
-      await this.file.appendFile(text);
-      this.bytes += Buffer.byteLength(text);
-      await this.file.datasync();
+      await this.write(lineOf(batch.map(({ entry }) => entry)));
       for (const { resolve } of batch) resolve();
     } catch (error) {
       for (const { reject } of batch) reject(error);
+    }
+  }
+
+  /** Writes and syncs. What could not be written whole is taken back: a line behind half a line would be lost with it. */
+  private async write(lines: Buffer): Promise<void> {
+    const { file } = this;
+    if (file === null) throw new Error("the journal is closed");
+    try {
+      await file.appendFile(lines);
+      await file.datasync();
+      this.good += lines.length;
+      this.bytes += lines.length;
+    } catch (error) {
+      await file.truncate(this.good).catch(async () => {
+        this.file = null;
+        await file.close().catch(() => {});
+      });
+      throw error;
     }
   }
 

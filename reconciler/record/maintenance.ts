@@ -3,6 +3,7 @@
 import { messageOf } from "../model/failure.ts";
 import type { Git } from "./git.ts";
 import { listPacks } from "./pack.ts";
+import { observedRef } from "./refs.ts";
 
 export interface MaintenanceOptions {
   readonly git: Git;
@@ -29,6 +30,8 @@ export class Maintenance {
   private readonly options: MaintenanceOptions;
   private timer: NodeJS.Timeout | null = null;
   private running: Promise<void> | null = null;
+  /** Bytes of all packs when the record was measured last. */
+  private measured = 0;
 
   constructor(options: MaintenanceOptions) {
     this.options = options;
@@ -58,8 +61,18 @@ export class Maintenance {
     const { git, packsMax = packsMaxDefault, archiveBytes = archiveBytesDefault } = this.options;
     const packs = await listPacks(git.dir);
     if (packs.length > packsMax) await joinPacks(git);
-    if (packs.reduce((sum, { bytes }) => sum + bytes, 0) > archiveBytes) await this.options.archive();
+    const total = packs.reduce((sum, { bytes }) => sum + bytes, 0);
+    // What was archived stays in the mirror: only what has been added since can have made the record too large again.
+    if (total < this.measured + archiveBytes / 10 || total <= archiveBytes) return;
+    this.measured = total;
+    if ((await recordBytes(git)) > archiveBytes) await this.options.archive();
   }
+}
+
+/** Bytes on the disk of the record since its root. */
+async function recordBytes(repository: Git): Promise<number> {
+  const args = ["rev-list", "--disk-usage", "--objects", observedRef];
+  return Number(await repository.inBackground().run(args, { timeoutMs: repackTimeoutMs }));
 }
 
 /**

@@ -1,10 +1,11 @@
 // The mirror: a bare repository that follows the remote's `main` and `observed`. It never has a work tree, and only moves forward (D6).
-import { access, mkdir, readdir, rename, rm, stat } from "node:fs/promises";
+import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { Failure } from "../model/failure.ts";
 import type { DesiredCommit, DesiredReader, Poll, RunProcess } from "../model/ports.ts";
 import { hasErrors, type Problem, sortProblems } from "../model/problem.ts";
 import { type FileChange, isStatePath, type LoadedRepository, type RepositoryLoader } from "../model/repository.ts";
+import { exists } from "./disk.ts";
 import type { DocumentCache } from "./document-cache.ts";
 import { type DocumentRef, readDocuments } from "./documents.ts";
 import { type FollowOptions, follow } from "./follow.ts";
@@ -22,11 +23,7 @@ export const statePaths: readonly string[] = ["stateward.yaml", "machines", "hos
 export async function openBare(dir: string, runProcess: RunProcess, options: GitOptions = {}): Promise<Git> {
   await mkdir(dir, { recursive: true });
   const git = new Git(dir, runProcess, options);
-  const isThere = await access(join(dir, "HEAD")).then(
-    () => true,
-    () => false,
-  );
-  if (!isThere) await git.run(["init", "--quiet", "--bare", "--initial-branch=main", dir]);
+  if (!(await exists(join(dir, "HEAD")))) await git.run(["init", "--quiet", "--bare", "--initial-branch=main", dir]);
   return git;
 }
 
@@ -47,11 +44,7 @@ export async function openMirror(
   options: { readonly git?: GitOptions; readonly notice: (message: string) => void },
 ): Promise<Git> {
   const dir = join(data, "mirror.git");
-  const isDamaged = await stat(join(dir, damagedMark)).then(
-    () => true,
-    () => false,
-  );
-  if (isDamaged) {
+  if (await exists(join(dir, damagedMark))) {
     await rm(join(data, asideName), { recursive: true, force: true });
     await rename(dir, join(data, asideName));
     options.notice(`the mirror was damaged: it is kept in ${join(data, asideName)}, and fetched afresh`);
@@ -107,6 +100,8 @@ export class DesiredMirror implements DesiredReader {
   private readonly options: DesiredOptions;
   /** Commit that was read last. */
   private last: string | null = null;
+  /** The branch was rewound when it was looked at last. */
+  private isDoubted = false;
   /** What the next commit is compared with: the last one without problems, if there is one. */
   private base: Read | null = null;
 
@@ -132,17 +127,29 @@ export class DesiredMirror implements DesiredReader {
         hint: "push the state repository to it",
       });
     }
-    if (main === this.last) return { kind: "unchanged" };
-    // A remote that stands in for another may be behind it.
-    if (!isFirst && main !== null && tips.now.main !== null && (await git.descends(tips.now.main, main)))
+    if (main !== null && main === this.last) {
+      if (this.isDoubted) await tips.dropWord("main");
+      this.isDoubted = false;
+      return { kind: "unchanged" };
+    }
+    if (!isFirst && tips.now.main !== null && (main === null || !(await this.goesOn(remote, main, tips.now.main)))) {
       return this.last === null ? this.read(tips.now.main) : { kind: "unchanged" };
+    }
     const message = await follow({ git, remote, tips }, "main", main);
+    this.isDoubted = message !== null;
     if (message !== null) {
       const kept = this.last === null ? tips.now.main : null;
       const poll = kept === null || (await git.resolve(kept)) === null ? null : await this.read(kept);
       return poll?.kind === "changed" ? { ...poll, rewound: message } : { kind: "rewound", message };
     }
     return tips.now.main === null ? { kind: "unchanged" } : this.read(tips.now.main);
+  }
+
+  /** A remote that stands in for another may be behind it, or be another altogether: only one that goes on from the tip is followed. */
+  private async goesOn(remote: Remote, main: string, accepted: string): Promise<boolean> {
+    const { git } = this.options;
+    if ((await git.resolve(main)) === null) await remote.fetch("refs/heads/main", "refs/stateward/stand-in-main");
+    return main !== accepted && (await git.descends(main, accepted));
   }
 
   /** Asks one remote after the other. */
@@ -204,7 +211,8 @@ export class DesiredMirror implements DesiredReader {
     }
     const loaded = await this.load(base?.loaded ?? null, refs, gone);
     const isLonger = changes.some(({ path, item }) => item !== null && !base?.loaded.entries.has(path));
-    const clashing = isLonger || odd.size > 0 ? clashes(loaded.entries.keys()) : [];
+    const isDoubtful = isLonger || base === null || hasErrors(base.loaded.problems);
+    const clashing = isDoubtful ? clashes(loaded.entries.keys()) : [];
     const more = [...odd.values(), ...clashing];
     const problems = more.length === 0 ? loaded.problems : sortProblems([...more, ...loaded.problems]);
     const read = { commit, loaded: more.length === 0 ? loaded : { ...loaded, problems }, odd };

@@ -7,8 +7,14 @@ import { gitArguments, gitEnvironment } from "./git.ts";
 export interface GitObject {
   readonly id: string;
   readonly type: string;
+  /** Bytes. */
+  readonly size: number;
+  /** Empty for an object that is larger than `objectBytesMax`: it is not kept. */
   readonly data: Buffer;
 }
+
+/** A folder of 500,000 files has less; nothing that is read here has more. */
+const objectBytesMax = 32_000_000;
 
 /** More objects than this are read through a process of their own, with buffered output. */
 const bulkFrom = 256;
@@ -99,8 +105,8 @@ class BatchProcess {
     this.child.stdin.on("error", () => {});
     this.child.stderr.resume();
     this.child.stdout.on("data", (chunk: Buffer) => this.guarded(() => this.feed(chunk)));
-    this.child.once("error", (error) => this.fail(error));
-    this.child.once("close", () => this.fail(new Error("git cat-file ended")));
+    this.child.once("error", (error) => this.fail(transient(`git cat-file cannot be started: ${error.message}`)));
+    this.child.once("close", () => this.fail(transient("git cat-file ended")));
     // The process waits for names for as long as this one lives, and keeps it from nothing.
     this.child.unref();
     this.hold(false);
@@ -176,18 +182,19 @@ class BatchProcess {
     const { current } = this;
     if (current === null) return chunk;
     const { id, type, size } = current;
-    if (current.filled === 0 && chunk.length > size) {
+    const isKept = size <= objectBytesMax;
+    if (isKept && current.filled === 0 && chunk.length > size) {
       this.current = null;
-      this.answer({ id, type, data: chunk.subarray(0, size) });
+      this.answer({ id, type, size, data: chunk.subarray(0, size) });
       return chunk.subarray(size + 1);
     }
-    if (current.data.length === 0) current.data = Buffer.allocUnsafe(size + 1);
+    if (isKept && current.data.length === 0) current.data = Buffer.allocUnsafe(size + 1);
     const part = chunk.subarray(0, size + 1 - current.filled);
-    part.copy(current.data, current.filled);
+    if (isKept) part.copy(current.data, current.filled);
     current.filled += part.length;
     if (current.filled === size + 1) {
       this.current = null;
-      this.answer({ id, type, data: current.data.subarray(0, size) });
+      this.answer({ id, type, size, data: isKept ? current.data.subarray(0, size) : current.data });
     }
     return chunk.subarray(part.length);
   }

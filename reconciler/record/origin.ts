@@ -1,5 +1,4 @@
 // The embedded origin: a bare repository made from the files of a folder, so that everything runs without a Git server.
-import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Failure } from "../model/failure.ts";
@@ -9,6 +8,7 @@ import type { SourceFile } from "../model/types.ts";
 import { foldersOf, writeCommit } from "./commit.ts";
 import type { Git } from "./git.ts";
 import { openBare, statePaths } from "./mirror.ts";
+import { objectId } from "./pack.ts";
 import { writeRef } from "./refs.ts";
 import { diffTrees } from "./tree-diff.ts";
 
@@ -28,7 +28,7 @@ export async function readStateFolder(folder: string): Promise<SourceFile[]> {
     for (const path of await listFiles(folder, top)) {
       if (!isStatePath(path)) continue;
       const bytes = await readFile(join(folder, path));
-      files.push({ path, id: blobId(bytes), text: bytes.toString("utf8") });
+      files.push({ path, id: objectId("blob", bytes), text: bytes.toString("utf8") });
     }
   }
   return files;
@@ -51,10 +51,6 @@ async function listFiles(folder: string, path: string): Promise<string[]> {
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath ?? entry.path, entry.name).slice(folder.length + 1));
   return files.map((file) => file.replaceAll("\\", "/")).toSorted();
-}
-
-function blobId(bytes: Buffer): string {
-  return createHash("sha1").update(`blob ${bytes.length}\0`).update(bytes).digest("hex");
 }
 
 /**

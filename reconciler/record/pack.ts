@@ -3,6 +3,7 @@
 import { createHash, type Hash } from "node:crypto";
 import { open, readdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import * as zlib from "node:zlib";
 import { syncFolder } from "./disk.ts";
 
@@ -36,11 +37,14 @@ const temporaryPrefix = "tmp_stateward_";
 const deflateSmall = { level: 6, windowBits: 11, memLevel: 4 } as const;
 const smallMax = 2048;
 
+/** Objects that are packed before others have their turn. */
+const packedAtOnce = 200;
+
 /** Writes the objects as one pack into a bare repository; when this resolves, they are on the disk. Returns the pack's name. */
 export async function writePack(dir: string, objects: readonly NewObject[]): Promise<string> {
   const folder = join(dir, "objects", "pack");
   const unique = [...new Map(objects.map((object) => [object.id, object])).values()];
-  const { pack, index, checksum } = encodePack(unique);
+  const { pack, index, checksum } = await encodePack(unique);
   const name = join(folder, `pack-${checksum}`);
   // Names that do not end as those of packs do: Git would look into them.
   const temporary = (part: string): string => join(folder, `${temporaryPrefix}${part}_${process.pid}_${checksum}`);
@@ -80,7 +84,8 @@ export async function listPacks(dir: string): Promise<{ readonly name: string; r
 async function writeSynced(path: string, parts: readonly Buffer[]): Promise<void> {
   const file = await open(path, "w", 0o444);
   try {
-    await file.writev([...parts]);
+    // Not `writev`: on a disk that fills up, it writes a part and says nothing.
+    for (const part of parts) await file.writeFile(part);
     await file.sync();
   } finally {
     await file.close();
@@ -93,7 +98,7 @@ interface Placed {
   readonly crc: number;
 }
 
-function encodePack(objects: readonly NewObject[]): { pack: Buffer[]; index: Buffer; checksum: string } {
+async function encodePack(objects: readonly NewObject[]): Promise<{ pack: Buffer[]; index: Buffer; checksum: string }> {
   const head = Buffer.alloc(12);
   head.write("PACK");
   head.writeUInt32BE(2, 4);
@@ -107,8 +112,8 @@ function encodePack(objects: readonly NewObject[]): { pack: Buffer[]; index: Buf
     placed.push({ id: Buffer.from(id, "hex"), offset, crc: crc32(packed, crc32(entryHead)) });
     pieces.push(entryHead, packed);
     offset += entryHead.length + packed.length;
+    if (placed.length % packedAtOnce === 0) await setImmediate();
   }
-  // One buffer: writev takes at most 1,024 pieces at once.
   const body = Buffer.concat(pieces);
   const checksum = createHash("sha1").update(body).digest();
   return { pack: [body, checksum], index: encodeIndex(placed, checksum), checksum: checksum.toString("hex") };

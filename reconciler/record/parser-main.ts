@@ -26,10 +26,8 @@ await objects.each(
   refs.map(({ id }) => id),
   (object, index) => {
     const path = refs[index]?.path ?? "";
-    const data = object?.data ?? Buffer.alloc(0);
-    write(
-      data.length > blobBytesMax ? { problems: [tooLarge(path, data.length)] } : parseDocument(path, data.toString()),
-    );
+    const { data, size } = object ?? { data: Buffer.alloc(0), size: 0 };
+    write(size > blobBytesMax ? { problems: [tooLarge(path, size)] } : parseDocument(path, data.toString()));
   },
 );
 process.stdout.write(buffer);

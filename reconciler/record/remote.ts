@@ -83,7 +83,7 @@ export class Remote {
       return /^\[(rejected|remote rejected)\]/.test(why) ? [{ ref, why }] : [];
     });
     // With --atomic the others are refused because of one: that one is meant.
-    const meant = refused.find(({ why }) => !/atomic push failed|atomic transaction/i.test(why)) ?? refused[0];
+    const meant = refused.find(({ why }) => !/atomic (push|transaction) fail/i.test(why)) ?? refused[0];
     if (!meant) throw gitFailure(["push"], result);
     return { kind: "refused", ref: meant.ref, message: withoutCredentials(meant.why) };
   }
@@ -98,13 +98,12 @@ export function unreachable(error: unknown): string {
   return withoutCredentials(messageOf(error));
 }
 
+/** What Git says of objects and packs that it cannot read. What a server says (`remote:`) is about the server. */
+const corruptWords =
+  /(bad object|missing (blob|tree|commit)|unable to read( sha1 file of| tree)?|invalid sha1 pointer|corrupt loose object|loose object) \(?'?[0-9a-f]{40}|object file \S+ is empty|packfile \S+ (cannot|does not)|inflate: data stream error/i;
+
 /** True for failures in which the mirror itself is at fault, so that trying again does not help. */
 export function isCorrupt(error: unknown): boolean {
   if (!(error instanceof Failure)) return false;
-  return (
-    error.reason === "GitCorrupt" ||
-    /(bad object|is corrupt|unable to read|missing (blob|tree|commit|object)|invalid object|bad tree|inflate|packfile .* (cannot|does not))/i.test(
-      error.message,
-    )
-  );
+  return error.reason === "GitCorrupt" || (!error.message.includes("remote:") && corruptWords.test(error.message));
 }

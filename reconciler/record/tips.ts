@@ -12,21 +12,25 @@ export interface Tips {
   readonly observed: string | null;
   /** Commit of `observed` that this folder pushed last. */
   readonly pushed: string | null;
-  /** The highest epoch ever seen. */
+  /** Commit that this folder was pushing last, while it is not known what became of it. */
+  readonly pending: string | null;
+  /** The highest epoch of any leader that was heard of. */
   readonly epoch: number;
 }
 
-const none: Tips = { main: null, observed: null, pushed: null, epoch: 0 };
+const none: Tips = { main: null, observed: null, pushed: null, pending: null, epoch: 0 };
 
 export class TipsFile {
   private readonly path: string | null;
-  private readonly wordPath: string;
+  private readonly data: string;
   private tips: Tips = none;
+  /** What the file says, as text. */
+  private written = "";
   private writing: Promise<void> = Promise.resolve();
 
   private constructor(data: string | null) {
     this.path = data === null ? null : join(data, "tips.json");
-    this.wordPath = join(data ?? "/nonexistent", "accept-history.json");
+    this.data = data ?? "/nonexistent";
   }
 
   /** For whoever only looks: what is saved is kept in memory. */
@@ -48,34 +52,39 @@ export class TipsFile {
 
   /** Resolves when the change is on the disk. */
   save(change: Partial<Tips>): Promise<void> {
-    const next = { ...this.tips, ...change };
-    if (JSON.stringify(next) === JSON.stringify(this.tips)) return this.writing;
-    this.tips = next;
+    this.tips = { ...this.tips, ...change };
     const { path } = this;
     if (path === null) return Promise.resolve();
-    const done = this.writing.then(() => replaceFile(path, `${JSON.stringify(this.tips, null, 2)}\n`));
+    const done = this.writing.then(async () => {
+      const text = `${JSON.stringify(this.tips, null, 2)}\n`;
+      if (text === this.written) return;
+      await replaceFile(path, text);
+      this.written = text;
+    });
     this.writing = done.catch(() => {});
     return done;
   }
 
   /** A person's word: this very commit of the branch is to be followed, whatever was followed before; null for a branch that is gone. */
   async acceptByHand(branch: "main" | "observed", commit: string | null): Promise<void> {
-    await replaceFile(this.wordPath, `${JSON.stringify({ ...(await this.words()), [branch]: commit ?? "gone" })}\n`);
+    await replaceFile(this.wordPath(branch), `${commit ?? "gone"}\n`);
   }
 
   /** True once, for the commit that a person has accepted. */
   async takeWord(branch: "main" | "observed", commit: string | null): Promise<boolean> {
-    const words = await this.words();
-    if (words[branch] !== (commit ?? "gone")) return false;
-    await rm(this.wordPath, { force: true });
-    const { [branch]: _, ...rest } = words;
-    if (Object.keys(rest).length > 0) await replaceFile(this.wordPath, `${JSON.stringify(rest)}\n`);
+    const word = await readFile(this.wordPath(branch), "utf8").catch(() => "");
+    if (word !== `${commit ?? "gone"}\n`) return false;
+    await this.dropWord(branch);
     return true;
   }
 
-  private async words(): Promise<Readonly<Record<string, string>>> {
-    const text = await readFile(this.wordPath, "utf8").catch(() => "{}");
-    return parse(text, this.wordPath) as unknown as Record<string, string>;
+  /** A word that was not needed does not hold for another day. */
+  async dropWord(branch: "main" | "observed"): Promise<void> {
+    await rm(this.wordPath(branch), { force: true });
+  }
+
+  private wordPath(branch: string): string {
+    return join(this.data, `accepted-${branch}`);
   }
 }
 

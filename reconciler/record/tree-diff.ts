@@ -1,7 +1,7 @@
 // What differs between two commits, read folder by folder: equal folders are not read at all.
 import type { ObjectReader } from "./objects.ts";
 import { missing } from "./objects.ts";
-import { isFolder, parseTree, type TreeItem } from "./tree.ts";
+import { isFolder, joined, parseTree, type TreeItem } from "./tree.ts";
 
 /** A file that one commit has and the other has not, or has otherwise; null for one that is gone. */
 export interface TreeChange {
@@ -73,8 +73,4 @@ async function readTrees(objects: ObjectReader, level: readonly Pair[]): Promise
 function itemsOf(raws: ReadonlyMap<string, Buffer>, id: string | null): Map<string, TreeItem> {
   const raw = id === null ? undefined : raws.get(id);
   return new Map(raw === undefined ? [] : parseTree(raw).map((item) => [item.name, item]));
-}
-
-function joined(folder: string, name: string): string {
-  return folder === "" ? name : `${folder}/${name}`;
 }

@@ -44,9 +44,8 @@ function corruptTree(): Failure {
 
 /** A tree object from its entries, in Git's order: by bytes, folders as if their names ended in a slash. */
 export function encodeTree(items: readonly TreeItem[]): Buffer {
-  const keyed = items.map((item) => ({ item, key: isFolder(item) ? `${item.name}/` : item.name }));
-  // Names of ours are ASCII, for which the order of strings is that of bytes.
-  keyed.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
+  const keyed = items.map((item) => ({ item, key: Buffer.from(isFolder(item) ? `${item.name}/` : item.name) }));
+  keyed.sort((a, b) => Buffer.compare(a.key, b.key));
   return Buffer.concat(
     keyed.flatMap(({ item }) => [Buffer.from(`${item.mode} ${item.name}\0`), Buffer.from(item.id, "hex")]),
   );
@@ -98,7 +97,7 @@ export class Folders {
           raws.set(folder.path, Buffer.from(object.data));
           if (folder.path === "") id = object.id;
           for (const item of parseTree(object.data))
-            if (isFolder(item)) next.push({ path: join(folder.path, item.name), id: item.id });
+            if (isFolder(item)) next.push({ path: joined(folder.path, item.name), id: item.id });
         },
       );
       level = next;
@@ -109,7 +108,7 @@ export class Folders {
   /** Every file, with its path and the id of its blob. */
   *files(): Generator<{ readonly path: string; readonly id: string }> {
     for (const [path, raw] of this.raws)
-      for (const item of parseTree(raw)) if (!isFolder(item)) yield { path: join(path, item.name), id: item.id };
+      for (const item of parseTree(raw)) if (!isFolder(item)) yield { path: joined(path, item.name), id: item.id };
   }
 
   /** What the edits make of the folders, and the objects that come with it. Nothing changes before `adopt`. */
@@ -162,6 +161,7 @@ function depthOf(path: string): number {
   return path === "" ? 0 : path.split("/").length;
 }
 
-function join(folder: string, name: string): string {
+/** A path from a folder, empty for the root, and a name in it. */
+export function joined(folder: string, name: string): string {
   return folder === "" ? name : `${folder}/${name}`;
 }

@@ -143,10 +143,12 @@ test("a server that takes no signs of life is led all the same, and says so once
   await remote.git("config", "--add", "receive.hideRefs", "refs/stateward");
   await using first = await open(remote, join(dir.path, "r1"), lively);
   await first.store.load();
-  await first.store.append(change("a", "on"));
-  await first.store.flush();
+  for (const state of ["on", "busy", "on", "busy"]) {
+    await first.store.append(change("a", state));
+    await first.store.flush();
+  }
   assert.is(first.notices.filter((text) => /does not take refs\/stateward\/leader/.test(text)).length, 1);
-  assert.is(await remote.git("rev-list", "--count", "observed"), "2");
+  assert.is(await remote.git("rev-list", "--count", "observed"), "5");
 });
 
 test("silence is measured on the clock of whoever looks, and only over several looks", () => {

@@ -8,7 +8,7 @@ import { foldersOf, writeCommit } from "../../reconciler/record/commit.ts";
 import { readHistory } from "../../reconciler/record/history.ts";
 import { recordPath } from "../../reconciler/record/layout.ts";
 import { defaultPace } from "../../reconciler/record/leader.ts";
-import { readRecord } from "../../reconciler/record/store.ts";
+import { readRecord } from "../../reconciler/record/read-record.ts";
 import { type OpenStore, openStore, Remote } from "../support/git-remote.ts";
 import { suite } from "../support/suite.ts";
 import { tempFolder, until } from "../support/temp.ts";
@@ -120,7 +120,10 @@ test("a lost reply does no harm: the commit that the remote took is recognised a
     files,
     timeSeconds: 1,
   });
+  await first.tips.save({ pending });
   await first.git.run(["push", "--quiet", "--", remote.path, `${pending}:refs/heads/observed`]);
+  // Its mirror is gone as well: what it was pushing is remembered outside of it.
+  await rm(join(dir.path, "r/mirror.git"), { recursive: true });
   await using second = await openStore(remote.path, join(dir.path, "r"));
   const loaded = await second.store.load();
   assert.is(loaded.epoch, 1, "it still leads");
@@ -160,7 +163,9 @@ test("D1: two crashes in a row, each between a push and its note, and the journa
     const files = [{ path: recordPath("host", "a"), content: encodeRecord(record("a", "lamp", { state })) }];
     const folders = await foldersOf(opened.git, parent);
     const parts = { ref: "refs/stateward/pending", parent, message: `a: -> ${state}\n`, timeSeconds: 1 };
-    return writeCommit(opened.git, folders, { ...parts, files });
+    const pending = await writeCommit(opened.git, folders, { ...parts, files });
+    await opened.tips.save({ pending });
+    return pending;
   };
   // The first commit reached the remote, and nobody noted it.
   const landed = await write(first, first.tips.now.pushed, "on");

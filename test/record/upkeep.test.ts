@@ -10,7 +10,7 @@ import { Journal } from "../../reconciler/record/journal.ts";
 import { joinPacks, Maintenance } from "../../reconciler/record/maintenance.ts";
 import { markDamaged, openMirror } from "../../reconciler/record/mirror.ts";
 import { crc32, listPacks, newObject, objectId, writePack } from "../../reconciler/record/pack.ts";
-import { readRecord } from "../../reconciler/record/store.ts";
+import { readRecord } from "../../reconciler/record/read-record.ts";
 import { git, openStore, Remote } from "../support/git-remote.ts";
 import { suite } from "../support/suite.ts";
 import { tempFolder } from "../support/temp.ts";

@@ -1,0 +1,144 @@
+// Pushing the record: compare-and-swap from the tip that we know, with a sign of life that rides along, and notes of what the remote
+// has taken, on the disk before anything depends on it.
+import { Failure, messageOf } from "../model/failure.ts";
+import { type FollowOptions, follow } from "./follow.ts";
+import { type Leadership, signsOf } from "./leader.ts";
+import { markDamaged } from "./mirror.ts";
+import { type NewObject, writePack } from "./pack.ts";
+import { observedRef, writeRef } from "./refs.ts";
+import { isCorrupt, leaderRef, type PushResult } from "./remote.ts";
+import { Since } from "./since.ts";
+
+export interface PublisherOptions extends FollowOptions {
+  readonly leadership: Leadership;
+  readonly onNotice: (message: string) => void;
+  /** The mirror cannot be pushed from: the next start fetches it afresh. */
+  readonly onDamaged: (message: string) => void;
+}
+
+/** `theirs`: someone else wrote. `why` says who, or that the history is in doubt (D6). */
+export type Published = { readonly kind: "ours" } | { readonly kind: "theirs"; readonly why: string };
+
+/** Signs that were refused this often in a row are left out for a while. */
+const signRefusalsMax = 3;
+const withoutSignsMs = 600_000;
+
+export class Publisher {
+  /** Commit that the remote is known to have. */
+  tip: string | null = null;
+  epoch = 0;
+  /** Since the remote was last known to have what we pushed. */
+  confirmed: Since = new Since();
+  /** Pushes in a row of which it is not known what became of them. */
+  failures = 0;
+  private readonly options: PublisherOptions;
+  private signs: readonly NewObject[] = [];
+  private turn = 0;
+  private signRefusals = 0;
+  private withoutSigns: Since | null = null;
+
+  constructor(options: PublisherOptions) {
+    this.options = options;
+  }
+
+  /** Makes the signs of life of an epoch. */
+  async begin(epoch: number): Promise<void> {
+    const { git, leadership } = this.options;
+    this.epoch = epoch;
+    this.signs = signsOf(leadership, epoch);
+    this.turn = 0;
+    await writePack(git.dir, this.signs);
+  }
+
+  /** Pushes the tip once more, with the sign that says that this leader has ended in order. */
+  async end(): Promise<void> {
+    this.turn = this.signs.length - 1;
+    if (this.tip !== null) await this.push(this.tip);
+  }
+
+  /**
+   * Makes `commit`, which stands on the tip, the tip. That the push is a fast-forward would not do: it is one onto a branch that was
+   * rewound as well. Throws a Failure when it is not known what became of it: the same commit is to be pushed again.
+   */
+  async push(commit: string): Promise<Published> {
+    const { git, tips } = this.options;
+    const began = new Since();
+    this.failures++;
+    // By this it is recognised as ours, should the answer get lost, and the mirror with it.
+    if (commit !== this.tip) await tips.save({ pending: commit });
+    const result = await this.send(commit);
+    if (result.kind === "refused") {
+      const why = await this.whoWrote(commit, result.message);
+      if (why !== null) return { kind: "theirs", why };
+    }
+    this.failures = 0;
+    this.confirmed = began;
+    if (commit !== this.tip || tips.now.pushed !== commit) {
+      await writeRef(git.dir, observedRef, commit);
+      const epoch = Math.max(tips.now.epoch, this.epoch);
+      await tips.save({ observed: commit, pushed: commit, pending: null, epoch });
+      this.tip = commit;
+    }
+    return { kind: "ours" };
+  }
+
+  /** With a sign of life, where the remote takes them. */
+  private async send(commit: string): Promise<PushResult> {
+    const { remote } = this.options;
+    const branch = `${commit}:refs/heads/observed`;
+    const options = [`--force-with-lease=refs/heads/observed:${this.tip ?? ""}`];
+    const sign = this.nextSign();
+    const failed = (error: unknown): Promise<never> => this.failed(error);
+    if (sign === null) return remote.push([branch], options).catch(failed);
+    const result = await remote.push([branch, `+${sign.id}:${leaderRef}`], options).catch(failed);
+    if (result.kind === "accepted") {
+      this.signRefusals = 0;
+      return result;
+    }
+    // Which of the two is not wanted cannot always be told from the answer: unless the branch has moved, it is tried alone.
+    if ((await remote.list()).observed !== this.tip) return result;
+    const alone = await remote.push([branch], options).catch(failed);
+    if (alone.kind === "accepted") this.signRefused(result.message);
+    return alone;
+  }
+
+  private nextSign(): NewObject | null {
+    if (this.withoutSigns !== null && this.withoutSigns.ms() < withoutSignsMs) return null;
+    this.withoutSigns = null;
+    const sign = this.signs[this.turn];
+    // The last sign is for the end.
+    if (this.turn < this.signs.length - 1) this.turn = (this.turn + 1) % (this.signs.length - 1);
+    return sign ?? null;
+  }
+
+  private signRefused(why: string): void {
+    if (++this.signRefusals < signRefusalsMax) return;
+    if (this.signRefusals === signRefusalsMax)
+      this.options.onNotice(
+        `the remote does not take ${leaderRef} (${why}): who stands by cannot see that this one lives`,
+      );
+    this.withoutSigns = new Since();
+  }
+
+  /** Why a push was refused: null when it was not, because an earlier try of this very commit is there. */
+  private async whoWrote(commit: string, answer: string): Promise<string | null> {
+    const { observed } = await this.options.remote.list();
+    if (observed === commit) return null;
+    if (observed === this.tip) {
+      throw new Failure("transient", `the remote refused the push: ${answer.trim()}`, {
+        reason: "PushRefused",
+        hint: "check its hooks and permissions",
+      });
+    }
+    const trouble = await follow(this.options, "observed", observed);
+    return trouble ?? "another reconciler has written the record: this one steps down";
+  }
+
+  private async failed(error: unknown): Promise<never> {
+    if (isCorrupt(error)) {
+      await markDamaged(this.options.git);
+      this.options.onDamaged(`the mirror is damaged: ${messageOf(error)}`);
+    }
+    throw error;
+  }
+}

@@ -1,0 +1,48 @@
+// The record as it stands in a commit of `observed`.
+import { Failure } from "../model/failure.ts";
+import { decodeRecord, recordFormat, type SubjectRecord } from "../model/record.ts";
+import { foldersOf } from "./commit.ts";
+import type { Git } from "./git.ts";
+import { headFile } from "./layout.ts";
+import { missing } from "./objects.ts";
+import type { Folders } from "./tree.ts";
+
+export interface ReadRecord {
+  readonly subjects: Map<string, SubjectRecord>;
+  readonly epoch: number;
+  readonly folders: Folders;
+}
+
+/** Every record at a commit of `observed`, its folders, and the epoch; nothing for a repository without a record. */
+export async function readRecord(git: Git, commit: string | null): Promise<ReadRecord> {
+  const subjects = new Map<string, SubjectRecord>();
+  const folders = await foldersOf(git, commit);
+  if (commit === null) return { subjects, epoch: 0, folders };
+  const files = [...folders.files()].filter(({ path }) => path === headFile || /^(hosts|groups)\//.test(path));
+  let epoch = 0;
+  await git.objects.each(
+    files.map(({ id }) => id),
+    (object, index) => {
+      const { path = "", id = "" } = files[index] ?? {};
+      if (object?.type !== "blob") throw missing(id, object);
+      const text = object.data.toString();
+      if (path === headFile) epoch = readHead(text);
+      else {
+        const record = decodeRecord(text, `${path} at ${commit.slice(0, 8)}`);
+        subjects.set(record.name, record);
+      }
+    },
+  );
+  return { subjects, epoch, folders };
+}
+
+function readHead(text: string): number {
+  const { format, epoch } = JSON.parse(text) as { format: number; epoch: number };
+  if (format > recordFormat) {
+    throw new Failure("stalled", `the record has format ${format}; this program knows ${recordFormat}`, {
+      reason: "NewerRecord",
+      hint: "install a newer stateward",
+    });
+  }
+  return epoch;
+}
