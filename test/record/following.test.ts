@@ -247,6 +247,31 @@ test("programs, odd names, links and paths that differ in case alone are problem
   mirror.objects.close();
 });
 
+test("a link beside the files, and paths that clash, are seen in a change as they are in a full read", async () => {
+  await using dir = await tempFolder();
+  const remote = await Remote.create(dir.path);
+  await remote.commit({ ...files, "hosts/A.yaml": localHost("b", { lamp: "on" }) });
+  const { git: mirror, tips, origin } = await openMirror(remote.path, join(dir.path, "r"));
+  const follower = desiredOf({ git: mirror, tips }, origin);
+  const codes = async (): Promise<string[]> => {
+    const poll = await follower.poll();
+    const seen = poll.kind === "changed" ? poll.desired : null;
+    const full = await desiredOf({ git: mirror, tips }, origin).at(seen?.commit ?? "");
+    const found = (all: typeof full): string[] => all.loaded.problems.map(({ code }) => code);
+    assert.ok(seen);
+    assert.equal(found(seen), found(full));
+    return found(seen);
+  };
+  assert.equal(await codes(), ["SW506"]);
+  await remote.commit({ "hosts/a.yaml": localHost("a", { lamp: "off" }) });
+  assert.equal(await codes(), ["SW506"]);
+  await remote.commit({ "hosts/A.yaml": null });
+  assert.equal(await codes(), []);
+  await remote.commit({ "hosts/latest": "link:a.yaml" });
+  assert.equal(await codes(), ["SW503"]);
+  mirror.objects.close();
+});
+
 test("names that some system cannot have are found", () => {
   for (const path of [
     "a/con.yaml",
@@ -307,6 +332,12 @@ test("D6: a rewound main is followed once a person has accepted this very commit
   await follower.poll();
   await remote.rewind();
   const other = await remote.commit({ "hosts/c.yaml": localHost("c", { lamp: "on" }) });
+  assert.is((await follower.poll()).kind, "rewound");
+  // A word for a commit that is put aside again holds no longer than the doubt.
+  await tips.acceptByHand("main", other);
+  await remote.git("update-ref", "refs/heads/main", tips.now.main ?? "");
+  assert.is((await follower.poll()).kind, "unchanged");
+  await remote.git("update-ref", "refs/heads/main", other);
   assert.is((await follower.poll()).kind, "rewound");
   await tips.acceptByHand("main", "0".repeat(40));
   assert.is((await follower.poll()).kind, "rewound", "another commit was accepted");

@@ -1,5 +1,5 @@
 // The record with real Git and a real disk.
-import { appendFile, readdir, rename, rm } from "node:fs/promises";
+import { appendFile, cp, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import * as assert from "uvu/assert";
 import type { RecordChange } from "../../reconciler/model/ports.ts";
@@ -9,7 +9,7 @@ import { readHistory } from "../../reconciler/record/history.ts";
 import { recordPath } from "../../reconciler/record/layout.ts";
 import { defaultPace } from "../../reconciler/record/leader.ts";
 import { readRecord } from "../../reconciler/record/read-record.ts";
-import { type OpenStore, openStore, Remote } from "../support/git-remote.ts";
+import { type OpenStore, openStore, Remote, type StoreSetup } from "../support/git-remote.ts";
 import { suite } from "../support/suite.ts";
 import { tempFolder, until } from "../support/temp.ts";
 import { commit, record } from "../support/world.ts";
@@ -178,6 +178,69 @@ test("D1: two crashes in a row, each between a push and its note, and the journa
   await using third = await openStore(remote.path, folder, { leadership: { takeOver: false } });
   const loaded = await third.store.load();
   assert.equal([states(loaded.subjects), loaded.epoch, third.notices], [["a busy", "b on"], 1, []]);
+});
+
+test("D1: what was decided later is what the record says, also when the lease is asked for in between", async () => {
+  await using dir = await tempFolder();
+  const remote = await Remote.create(dir.path);
+  let gate: Promise<void> = Promise.resolve();
+  const pushing: StoreSetup["pushing"] = (real) => async (refspecs, options) => {
+    await gate;
+    return real(refspecs, options);
+  };
+  const leadership = { pace: { ...defaultPace, leaseMs: 0 } };
+  await using first = await openStore(remote.path, join(dir.path, "r"), { pushing, leadership });
+  await first.store.load();
+  let open: () => void = () => {};
+  gate = new Promise((resolve) => {
+    open = resolve;
+  });
+  const acknowledged: string[] = [];
+  const asking = ["on", "busy", "off"].map((state) =>
+    first.store.append(change("a", state)).then(() => acknowledged.push(state)),
+  );
+  const another = first.store.append(change("b", "on"));
+  open();
+  await Promise.all([...asking, another]);
+  assert.is(acknowledged.length, 3);
+  await using second = await openStore(remote.path, join(dir.path, "r"));
+  assert.equal(states((await second.store.load()).subjects), ["a off", "b on"]);
+});
+
+test("D1: a journal that is written anew while a commit is being made keeps what the commit is made of", async () => {
+  await using dir = await tempFolder();
+  const remote = await Remote.create(dir.path);
+  await using first = await openStore(remote.path, join(dir.path, "r"));
+  await first.store.load();
+  const names = Array.from({ length: 1200 }, (_, index) => `h${index}`);
+  await Promise.all(names.map((name) => first.store.append(change(name, "on"))));
+  const inner = first.store as unknown as {
+    compact(journal: unknown): Promise<void>;
+    journal: unknown;
+    writing: unknown[];
+  };
+  const flushing = first.store.flush();
+  await until("the commit is being made", () => inner.writing.length > 0);
+  await inner.compact(inner.journal);
+  // As after a kill at this moment: the folder as it is now.
+  await cp(join(dir.path, "r"), join(dir.path, "killed"), { recursive: true });
+  await using second = await openStore(remote.path, join(dir.path, "killed"));
+  assert.is((await second.store.load()).subjects.length, 1200);
+  await flushing.catch(() => {});
+});
+
+test("closing ends a load: nobody leads who was closed", async () => {
+  await using dir = await tempFolder();
+  const remote = await Remote.create(dir.path);
+  await using first = await openStore(remote.path, join(dir.path, "r"));
+  const loading = first.store.load();
+  loading.catch(() => {});
+  await first.store.close();
+  await loading.then(
+    () => assert.unreachable("it was closed"),
+    (error: unknown) => assert.match(String(error), /stopping/),
+  );
+  assert.is(first.store.status().role, "ended");
 });
 
 test("the remote is down: everything stays in the journal, and is pushed as one commit when it is back", async () => {

@@ -110,11 +110,14 @@ export function desiredOf(
 export interface StoreSetup {
   readonly windowMs?: number;
   readonly leadership?: Partial<Leadership>;
+  /** Stands in for pushing; it is given the real thing. */
+  readonly pushing?: (real: RemoteRefs["push"]) => RemoteRefs["push"];
 }
 
 /** A record over the remote, with its own folder. Without `windowMs` it pushes only when it is told to. It takes the lead at once. */
 export async function openStore(remote: string, folder: string, options: StoreSetup = {}): Promise<OpenStore> {
   const { git: mirror, tips, origin } = await openMirror(remote, folder);
+  if (options.pushing) origin.push = options.pushing(origin.push.bind(origin));
   const fenced: string[] = [];
   const notices: string[] = [];
   const alerts: string[] = [];
