@@ -94,10 +94,11 @@ function observeMachine(
 ): { entry: MachineRecord; why: string } {
   const claim = report.states[machine.name];
   if (before.attempt?.status === "running") return { entry: before, why: "" };
-  const entry = claim ? noteClaim(before, claim) : before;
   if (claim && contradicts(before, claim) && machine.states.has(claim.state)) {
-    return { entry: reportedState(world, machine, entry, claim), why: "reported by the host" };
+    const context = { now: world.now, commit: world.desired.commit, claim };
+    return { entry: entered(before, claim.state, machine.initial, context), why: "reported by the host" };
   }
+  const entry = claim ? noteClaim(before, claim) : before;
   const check = report.checks[machine.name];
   const late = claim?.revision != null && claim.revision < entry.revision;
   const over = check !== undefined && !check.ok && check.failures >= failuresToLeave && check.state === entry.state;
@@ -123,11 +124,6 @@ function noteClaim(entry: MachineRecord, claim: StateClaim): MachineRecord {
 export function contradicts(entry: MachineRecord, claim: StateClaim): boolean {
   if (claim.state === entry.state) return false;
   return claim.revision === null ? claim.state !== entry.claim : claim.revision >= entry.revision;
-}
-
-function reportedState(world: World, machine: Machine, entry: MachineRecord, claim: StateClaim): MachineRecord {
-  const next = entered(entry, claim.state, machine.initial, { now: world.now, commit: world.desired.commit });
-  return { ...next, revision: Math.max(claim.revision ?? 0, entry.revision) };
 }
 
 /** A state that held for this long before its check failed did hold: what follows is a new trouble, not the old one again. */

@@ -3,6 +3,7 @@ import { digest } from "../model/digest.ts";
 import { isoTime } from "../model/duration.ts";
 import { withoutLoops } from "../model/graph.ts";
 import type { Applied, Attempt, MachineRecord, Once } from "../model/record.ts";
+import type { StateClaim } from "../model/report.ts";
 import type { Settings, Step, Transition } from "../model/types.ts";
 
 /** Identity of a transition's definition: a changed one starts the count of attempts anew. */
@@ -102,15 +103,22 @@ export function setOnce(entry: MachineRecord, key: string, status: Once["status"
   return { ...entry.once, [key]: { status, at: isoTime(now), round } };
 }
 
+export interface Entering {
+  readonly now: number;
+  readonly commit: string;
+  /** What the host said, where it was the host that said so. */
+  readonly claim?: StateClaim;
+}
+
 /** The record of a machine that has just entered a state. */
 export function entered(
   entry: MachineRecord,
   state: string,
   initial: string,
-  context: { readonly now: number; readonly commit: string },
+  { now, commit, claim }: Entering,
 ): MachineRecord {
-  const at = isoTime(context.now);
-  const step: Applied = { state, at, desired: context.commit };
+  const at = isoTime(now);
+  const step: Applied = { state, at, desired: commit };
   const applied = state === initial ? [] : withoutLoops([...entry.applied, step], (item) => item.state);
   // What stood before the state in a replay is done with, also where a detour or a removed state led around it.
   const replay = entry.replay.slice(entry.replay.lastIndexOf(state) + 1);
@@ -118,8 +126,9 @@ export function entered(
     ...entry,
     state,
     since: at,
-    desired: context.commit,
-    revision: entry.revision + 1,
+    desired: commit,
+    revision: claim ? Math.max(claim.revision ?? 0, entry.revision) : entry.revision + 1,
+    claim: claim && claim.revision === null ? claim.state : entry.claim,
     applied,
     replay,
     attempt: null,
