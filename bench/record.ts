@@ -289,23 +289,26 @@ async function sustained(site: Site): Promise<Row[]> {
       tip = await writeOne(site.repository, folders, tip, files);
     });
   }
+  // Whole windows, as the reconciler has them: 15 s of it, and twice as much, where no host may get lost.
+  await joinPacks(site.repository);
   const store = storeOf(site);
   await store.load();
-  let wholeMs = 0;
-  for (let round = 0; round < rounds; round++) {
-    const records = Array.from({ length: perCommit }, (_, index) =>
-      recordOf(index * Math.floor(site.size / perCommit), "on", 3000 + round),
-    );
-    wholeMs += await timed(async () => {
+  const window = async (count: number, revision: number): Promise<number> => {
+    const records = Array.from({ length: count }, (_, index) => recordOf(index % site.size, "on", revision));
+    return timed(async () => {
       await Promise.all(
         records.map((record) => store.append({ record, summary: `${record.name}: busy -> on (lamp)`, desired: tip })),
       );
       await store.flush();
     });
-  }
+  };
+  const windowed = Math.min(15 * perCommit, site.size);
+  const times = [await window(windowed, 3000), await window(windowed, 3001), await window(windowed, 3002)];
+  const twice = await window(2 * windowed, 3003);
   await store.close();
-  const rate = (time: number): number => Math.round((rounds * perCommit * 1000) / time);
-  const text = (time: number): string => `${rate(time)} files/s`;
+  const text = (time: number, count = rounds * perCommit): string => `${Math.round((count * 1000) / time)} files/s`;
+  const whole = (windowed * 1000) / median(times);
+  const floorRate = (rounds * perCommit * 1000) / floorMs;
   return [
     {
       what: `sustained, ${perCommit} of ${site.size} a commit: the writer`,
@@ -316,10 +319,10 @@ async function sustained(site: Site): Promise<Row[]> {
       atLeast: true,
     },
     {
-      what: `sustained, ${perCommit} of ${site.size} a commit: journal, commit and push`,
+      what: `sustained, ${windowed} of ${site.size} in a window of 15 s: journal, commit and push; twice as many took ${ms(twice)}`,
       floor: text(floorMs),
-      ours: text(wholeMs),
-      ratio: floorMs / wholeMs,
+      ours: `${Math.round(whole)} files/s`,
+      ratio: whole / floorRate,
       target: 0.8,
       atLeast: true,
     },

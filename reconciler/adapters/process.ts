@@ -18,6 +18,7 @@ export const runProcess: RunProcess = (order) =>
       detached: true,
       stdio: ["pipe", "pipe", "pipe"],
     });
+    if (order.endsWithUs) endWithUs(child);
     const stdout = collect(child.stdout, order.outputBytesMax);
     const stderr = collect(child.stderr, order.outputBytesMax);
     const timer = killAfter(child, order.timeoutMs);
@@ -41,6 +42,21 @@ export const runProcess: RunProcess = (order) =>
     child.stdin.on("error", () => {});
     child.stdin.end(order.input ?? "");
   });
+
+/** Children that end with this process; null before there was one. */
+let ours: Set<ChildProcess> | null = null;
+
+function endWithUs(child: ChildProcess): void {
+  if (ours === null) {
+    const all = new Set<ChildProcess>();
+    process.once("exit", () => {
+      for (const { pid } of all) killGroup(pid, "SIGTERM");
+    });
+    ours = all;
+  }
+  ours.add(child);
+  child.once("exit", () => ours?.delete(child));
+}
 
 function resultOf(exit: number | null, timedOut: boolean, output: { stdout: Buffer; stderr: Buffer }): ProcessResult {
   const { stdout: bytes } = output;

@@ -14,7 +14,8 @@ export interface Api {
 export async function findApi(workspace: Workspace): Promise<Api | null> {
   const text = await readFile(join(workspace.data, "run.json"), "utf8").catch(() => null);
   if (text === null) return null;
-  const { url } = JSON.parse(text) as { url: string };
+  const url = urlIn(text);
+  if (url === null) return null;
   const token = issueToken(await loadTokenKey(tokenKeyFile(workspace)), { kind: "operator" });
   const headers = { authorization: `Bearer ${token}` };
   const call = async (path: string, init: RequestInit): Promise<Response> =>
@@ -24,11 +25,13 @@ export async function findApi(workspace: Workspace): Promise<Api | null> {
       // An archive waits for its pushes; everything else answers at once.
       signal: AbortSignal.timeout(path.endsWith("/archives") ? 600_000 : 10_000),
     });
-  const alive = await fetch(new URL("/healthz", url), { signal: AbortSignal.timeout(10_000) }).then(
-    ({ ok }) => ok,
-    () => false,
+  // Another folder's reconciler may have come to listen there since.
+  const instance = (await readFile(join(workspace.data, "instance"), "utf8").catch(() => "")).trim();
+  const answering = await fetch(new URL("/healthz", url), { signal: AbortSignal.timeout(10_000) }).then(
+    async (response) => ((await response.json()) as { instance?: string }).instance,
+    () => undefined,
   );
-  if (!alive) return null;
+  if (answering === undefined || answering !== instance) return null;
   return {
     get: async <T>(path: string) => {
       const response = await call(path, {});
@@ -52,6 +55,16 @@ export async function findApi(workspace: Workspace): Promise<Api | null> {
       throw new Failure("invalid", detail, { reason: title, ...(hint ? { hint } : {}) });
     },
   };
+}
+
+/** What run.json says, if it says anything. */
+function urlIn(text: string): string | null {
+  try {
+    const { url } = JSON.parse(text) as { url?: unknown };
+    return typeof url === "string" && URL.canParse(url) ? url : null;
+  } catch {
+    return null;
+  }
 }
 
 /** The running reconciler, or a Failure that says how to start it. */

@@ -114,7 +114,8 @@ interface Snapshot {
 /** stateward status: from the running reconciler, or from the repository alone when none runs. */
 export async function status(options: GlobalOptions, name: string | null): Promise<number> {
   const workspace = openWorkspace(options);
-  const snapshot = (await liveSnapshot(workspace)) ?? (await repositorySnapshot(workspace));
+  const live = await liveSnapshot(workspace);
+  const snapshot = live?.health.record.role === "leading" ? live : await recordedSnapshot(workspace, live);
   const subjects = name === null ? snapshot.subjects : snapshot.subjects.filter((subject) => subject.name === name);
   if (name !== null && subjects.length === 0) throw unknown(name);
   if (options.json) printJson({ ...snapshot, subjects });
@@ -131,6 +132,19 @@ async function liveSnapshot(workspace: Workspace): Promise<Snapshot | null> {
     api.get<{ groups: SubjectView[] }>("/v1/groups"),
   ]);
   return { live: true, health, subjects: [...hosts, ...groups] };
+}
+
+/** What the repository says; of one who stands by, with what it says of itself. */
+async function recordedSnapshot(workspace: Workspace, live: Snapshot | null): Promise<Snapshot> {
+  if (live === null) return repositorySnapshot(workspace);
+  const { health, subjects } = await repositorySnapshot(workspace).catch(() => live);
+  const { message, record, problems } = live.health;
+  const leader = record.leader ?? health.record.leader;
+  return {
+    live: true,
+    subjects,
+    health: { ...health, ready: false, message, problems, record: { ...record, leader } },
+  };
 }
 
 async function repositorySnapshot(workspace: Workspace): Promise<Snapshot> {
@@ -178,7 +192,9 @@ function printStatus({ live, health }: Snapshot, subjects: readonly SubjectView[
 
 /** Who leads, and how far the record is behind: what has to be known before anything else is believed. */
 function leaderText({ role, leader, epoch, behindMs, unpushed }: Health["record"]): string {
-  const who = leader === null ? "nobody has said that it leads" : `${leader.host} (${leader.instance.slice(0, 8)})`;
+  const name = leader === null ? "" : `${leader.host} (${leader.instance.slice(0, 8)})`;
+  const ended = leader?.released ? `nobody: ${name} has ended` : `${name}, by its last sign of life`;
+  const who = leader === null ? "nobody has said that it leads" : role === "ended" ? ended : name;
   const here = role === "leading" ? ", this reconciler" : role === "standby" ? "; this reconciler stands by" : "";
   const behind =
     behindMs > recordLimits.onceBehindMs ? paint("red", `, not pushed for ${Math.round(behindMs / 1000)} s`) : "";

@@ -31,6 +31,7 @@ const program = new Command("stateward")
   .exitOverride();
 
 let exit = 0;
+let endsAtOnce = false;
 
 /** Adds a command with examples; what its action resolves to is the exit status. */
 function add(spec: string, description: string, examples: readonly string[]): Command {
@@ -70,7 +71,10 @@ add("run", "run the reconciler", ["run", "run --once", "run --repository ssh://g
   .option("--timeout <seconds>", "end --once with 1 after this time", seconds, "600")
   .option("--take-over", "lead at once, without waiting until whoever led before is silent")
   .option("--listen <address:port>", "address of the HTTP interface (default: http.listen of stateward.yaml)")
-  .action((_options, command: Command) => done(run(all(command))));
+  .action((_options, command: Command) => {
+    endsAtOnce = true;
+    return done(run(all(command)));
+  });
 
 add("status [name]", "states, targets and what each host waits for", [
   "status",
@@ -153,6 +157,8 @@ try {
 } catch (error) {
   exit = explain(error);
 }
+// A remote that does not answer must not keep a reconciler that has ended.
+if (endsAtOnce) process.exit(exit);
 process.exitCode = exit;
 
 function explain(error: unknown): number {

@@ -64,7 +64,11 @@ function printDoubts(doubts: readonly Doubt[], isAccepted: boolean): void {
     );
   }
   if (doubts.length === 0) return;
-  if (isAccepted) print("accepted: a running reconciler follows at its next look");
+  if (doubts.some(({ branch }) => branch === "observed"))
+    print(
+      "    steps http and tcp marked never leave no claim on their hosts: those that only the lost commits knew of may run again",
+    );
+  if (isAccepted) print("accepted, for this data folder: its reconciler follows at its next look");
   else print("nothing was changed: give --yes to follow the branches as they are now");
 }
 

@@ -58,7 +58,7 @@ async function runOnce(
   options: RunOptions,
   { report, signal, isRestart }: { readonly report: Reporter; readonly signal: Promise<number>; isRestart: boolean },
 ): Promise<End> {
-  const reconciler = await startReconciler({
+  const starting = startReconciler({
     workspace,
     events: report.event,
     notice: report.notice,
@@ -67,6 +67,9 @@ async function runOnce(
     ...(options.listen ? { listen: options.listen } : {}),
     ...(options.takeOver ? { takeOver: true } : {}),
   });
+  const reconciler = await Promise.race([starting, signal]);
+  // Nothing of it has to be ended in order: whoever is killed while it starts loses nothing either.
+  if (typeof reconciler === "number") return reconciler;
   report.started(reconciler);
   await writeFile(join(workspace.data, "run.json"), `${JSON.stringify({ url: reconciler.url, pid: process.pid })}\n`);
   return untilEnd(reconciler, options, { report, signal });

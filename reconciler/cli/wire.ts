@@ -99,20 +99,10 @@ export async function startReconciler(options: WireOptions): Promise<Reconciler>
     },
   });
   const schedule = new PollSchedule(engine);
-  const app = await listen(options, {
-    fleet,
-    engine,
-    repository: { wake: () => void engine.poll(), archive: () => record.archive(new Date()) },
-  }).catch(async (error: unknown) => {
-    schedule.stop();
-    await record.close();
-    throw error;
-  });
-  maintenance.start();
-  const stop = async (): Promise<void> => {
+  const shutDown = async (app: FastifyInstance | null): Promise<void> => {
     schedule.stop();
     maintenance.stop();
-    await app.close();
+    await app?.close();
     try {
       await engine.stop();
       await record.release();
@@ -121,6 +111,16 @@ export async function startReconciler(options: WireOptions): Promise<Reconciler>
       await hosts.close();
     }
   };
+  const app = await listen(options, {
+    fleet,
+    engine,
+    repository: { wake: () => void engine.poll(), archive: () => record.archive(new Date()) },
+  }).catch(async (error: unknown) => {
+    await shutDown(null).catch(() => {});
+    throw error;
+  });
+  maintenance.start();
+  const stop = (): Promise<void> => shutDown(app);
   // Whoever is told that it serves finds it leading, or knows that it stands by.
   await Promise.race([leading, record.waiting]).catch(async (error: unknown) => {
     await stop().catch(() => {});
@@ -262,12 +262,13 @@ async function listen(
     repository,
   }: { readonly fleet: Fleet; readonly engine: Engine; readonly repository: RepositoryControl },
 ): Promise<FastifyInstance> {
+  const instance = await instanceOf(workspace.data);
   const key = await loadTokenKey(tokenKeyFile(workspace));
   const secret = (await readFile(hookSecretFile(workspace)).catch(() => null))?.toString().trim() ?? "";
   const hookSecret = secret === "" ? null : Buffer.from(secret);
   const address = wanted ?? engine.settings()?.http.listen ?? "127.0.0.1:8640";
   const stateAccess = (): "token" | "open" => engine.settings()?.http.stateAccess ?? "token";
-  const app = await createApp({ fleet, key, stateAccess, version, repository, hookSecret });
+  const app = await createApp({ fleet, key, stateAccess, version, instance, repository, hookSecret });
   const [host, port] = [
     address.slice(0, address.lastIndexOf(":")),
     Number(address.slice(address.lastIndexOf(":") + 1)),

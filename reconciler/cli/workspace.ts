@@ -40,6 +40,12 @@ export function openWorkspace(options: GlobalOptions): Workspace {
   const data = resolve(options.data ?? join(folder, ".stateward"));
   const fromEnvironment = process.env.STATEWARD_REPOSITORY?.split(/\s+/).filter((url) => url !== "") ?? [];
   const named = options.repository ?? fromEnvironment;
+  if (named.includes("")) {
+    throw new Failure("invalid", "the address of the repository is empty", {
+      reason: "BadRemote",
+      hint: "give a path, or an https:// or ssh:// address, with --repository",
+    });
+  }
   const [remote, ...fallbacks] = named.map((url) => (/^[./]/.test(url) ? resolve(url) : url));
   const git = credentialOptions(options.credentials ?? process.env.STATEWARD_CREDENTIALS);
   return { folder, data, remote: remote ?? join(data, "origin.git"), fallbacks, embedded: remote === undefined, git };

@@ -42,6 +42,8 @@ export interface EnginePorts {
 
 const looksAtOnceMax = 32;
 const inquireAgainMs = 1000;
+/** How long whoever stops waits for the remote. */
+const stopWaitMs = 10_000;
 
 export interface EngineState {
   /** What is wrong with the desired branch. */
@@ -115,10 +117,19 @@ export class Engine {
     this.stopping = true;
     this.looks.close();
     this.queue.close();
-    await this.polling;
-    await Promise.allSettled(this.appends.values());
+    // Running steps are waited for; a remote that does not answer is not, for long: the journal has what it does not get.
     await Promise.allSettled(this.runs);
-    if (this.fatal === null && this.leading) await this.ports.record.flush();
+    await this.within(Promise.allSettled([this.polling, ...this.appends.values()]));
+    if (this.fatal === null && this.leading) await this.within(this.ports.record.flush());
+  }
+
+  /** The work, or a rejection when it takes longer than whoever stops should wait. */
+  private async within(work: Promise<unknown>): Promise<void> {
+    const late = new Promise<never>((_resolve, reject) => {
+      const end = this.ports.clock.after(stopWaitMs, () => reject(new Error("the remote does not answer")));
+      void work.then(end, end);
+    });
+    await Promise.race([work, late]);
   }
 
   /** The world now; null before the first good commit, and before this reconciler leads. */

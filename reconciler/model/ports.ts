@@ -67,7 +67,13 @@ export interface RecordStatus {
   readonly role: "starting" | "standby" | "history" | "leading" | "ended";
   readonly epoch: number;
   /** Who leads, as far as is known. */
-  readonly leader: { readonly instance: string; readonly host: string; readonly epoch: number } | null;
+  readonly leader: {
+    readonly instance: string;
+    readonly host: string;
+    readonly epoch: number;
+    /** It has ended in order, and nobody has taken over yet. */
+    readonly released: boolean;
+  } | null;
   /** Why this one does not lead; empty while it does. */
   readonly message: string;
   /** Milliseconds since the remote was last known to have what was pushed; 0 while this one does not lead. */
@@ -295,6 +301,8 @@ export interface ProcessOrder {
   readonly timeoutMs: number;
   /** Bytes kept of each stream: the first and the last half; what lies between is read and dropped. */
   readonly outputBytesMax: number;
+  /** It ends when this process does, however that ends but by KILL: for programs that only work for this one. */
+  readonly endsWithUs?: boolean;
   /** Standard output that ends like this means that the work is done, whatever still holds the pipe. */
   readonly endsWith?: RegExp;
 }

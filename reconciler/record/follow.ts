@@ -25,7 +25,8 @@ export async function follow(options: FollowOptions, branch: Branch, id: string 
   const accepted = tips.now[branch];
   if (id === null) {
     if (accepted === null) return null;
-    if (!(await tips.takeWord(branch, null))) return goneText(branch, accepted);
+    if ((await tips.word(branch)) !== "gone") return goneText(branch, accepted);
+    await tips.dropWord(branch);
     await tips.save({ [branch]: null });
     return null;
   }
@@ -54,7 +55,9 @@ async function mayFollow(
     accepted === null ||
     (await git.descends(tip, accepted)) ||
     (branch === "observed" && (await continues({ git, remote }, tip, accepted)));
-  if (!goesOn) return tips.takeWord(branch, tip);
+  // The branch may have gone on since a person accepted it.
+  const word = goesOn ? null : await tips.word(branch);
+  if (!goesOn && (word === null || !(await git.descends(tip, word)))) return false;
   await tips.dropWord(branch);
   return true;
 }

@@ -97,6 +97,7 @@ export class Git {
       env: this.env,
       timeoutMs,
       outputBytesMax,
+      endsWithUs: true,
       ...(call.input === undefined ? {} : { input: call.input }),
     };
     const result = await this.runProcess({

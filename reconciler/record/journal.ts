@@ -2,7 +2,7 @@
 // Segments of lines `checksum json`, a line for the entries that were synced together; a torn tail is recognised by its checksum and cut.
 // Replaying a segment twice does no harm.
 import { createHash } from "node:crypto";
-import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { copyFile, type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { syncFolder } from "./disk.ts";
 
@@ -37,19 +37,25 @@ export class Journal {
   }
 
   /** Opens the journal of a folder and gives back what earlier runs left in it, oldest first. */
-  static async open(dir: string): Promise<{ journal: Journal; entries: JournalEntry[] }> {
+  static async open(dir: string): Promise<{ journal: Journal; entries: JournalEntry[]; damaged: string[] }> {
     await mkdir(dir, { recursive: true });
     await syncFolder(dirname(dir));
     const journal = new Journal(dir);
     const entries: JournalEntry[] = [];
+    const damaged: string[] = [];
     for (const number of await journal.segments()) {
       const text = await readFile(journal.path(number), "utf8");
       journal.bytes += Buffer.byteLength(text);
-      entries.push(...parseSegment(text));
+      const segment = parseSegment(text);
+      for (const entry of segment.entries) entries.push(entry);
       journal.segment = number;
+      if (!segment.isDamaged) continue;
+      const copy = `${dir}-damaged-${Date.now()}-${number}.log`;
+      await copyFile(journal.path(number), copy);
+      damaged.push(copy);
     }
     await journal.rotate();
-    return { journal, entries };
+    return { journal, entries, damaged };
   }
 
   /** Resolves when the entry is on the disk. Entries that arrive together share one sync. */
@@ -178,16 +184,24 @@ function checksum(text: string | Buffer): string {
   return createHash("sha256").update(text).digest("hex").slice(0, 16);
 }
 
-/** Entries up to the first line whose checksum does not fit: what follows a torn write was never acknowledged. */
-function parseSegment(text: string): JournalEntry[] {
+/**
+ * Entries of the lines whose checksum fits. What follows a torn write at the end was never acknowledged; a bad line before good ones is
+ * damage.
+ */
+function parseSegment(text: string): { readonly entries: JournalEntry[]; readonly isDamaged: boolean } {
   const entries: JournalEntry[] = [];
+  let bad = 0;
+  let isDamaged = false;
   for (const line of text.split("\n")) {
-    const sum = line.slice(0, 16);
     const body = line.slice(17);
-    if (sum !== checksum(body)) break;
+    if (line.slice(0, 16) !== checksum(body)) {
+      bad++;
+      continue;
+    }
+    isDamaged ||= bad > 0;
     // Earlier versions wrote a line for each entry.
     const found = JSON.parse(body) as JournalEntry | JournalEntry[];
     for (const entry of Array.isArray(found) ? found : [found]) entries.push(entry);
   }
-  return entries;
+  return { entries, isDamaged };
 }

@@ -37,6 +37,15 @@ export async function markDamaged(git: Git): Promise<void> {
   await mkdir(join(git.dir, damagedMark), { recursive: true });
 }
 
+/** True when Git can read the repository's settings, refs, and what they point to. */
+async function isSound(dir: string, runProcess: RunProcess): Promise<boolean> {
+  if (await exists(join(dir, damagedMark))) return false;
+  const git = new Git(dir, runProcess);
+  const result = await git.try(["for-each-ref", "--format=%(objecttype)"]);
+  git.objects.close();
+  return result.exit === 0 && !/\b(error|fatal|bad|broken)\b/i.test(result.stderr);
+}
+
 /** Opens the mirror of a data folder as it must be after a crash or a power cut. Says what it mended. Only the folder's one owner may. */
 export async function openMirror(
   data: string,
@@ -44,7 +53,10 @@ export async function openMirror(
   options: { readonly git?: GitOptions; readonly notice: (message: string) => void },
 ): Promise<Git> {
   const dir = join(data, "mirror.git");
-  if (await exists(join(dir, damagedMark))) {
+  // An empty ref is mended without losing the rest.
+  for (const name of await removeEmptyRefs(dir).catch(() => []))
+    options.notice(`removed the ref ${name}, which a power cut left empty`);
+  if ((await exists(dir)) && !(await isSound(dir, runProcess))) {
     await rm(join(data, asideName), { recursive: true, force: true });
     await rename(dir, join(data, asideName));
     options.notice(`the mirror was damaged: it is kept in ${join(data, asideName)}, and fetched afresh`);
@@ -52,8 +64,6 @@ export async function openMirror(
   const git = await openBare(dir, runProcess, options.git);
   for (const name of await removeStaleLocks(git))
     options.notice(`removed the lock ${name}, which a killed process left`);
-  for (const name of await removeEmptyRefs(dir))
-    options.notice(`removed the ref ${name}, which a power cut left empty`);
   await removePartialPacks(dir);
   return git;
 }

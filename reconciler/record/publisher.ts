@@ -41,12 +41,12 @@ export class Publisher {
     this.options = options;
   }
 
-  /** Makes the signs of life of an epoch. */
-  async begin(epoch: number): Promise<void> {
+  /** Makes the signs of life of an epoch. The first one differs from `seen`, which the remote has: a standby is to see that it changed. */
+  async begin(epoch: number, seen: string | null): Promise<void> {
     const { git, leadership } = this.options;
     this.epoch = epoch;
     this.signs = signsOf(leadership, epoch);
-    this.turn = 0;
+    this.turn = this.signs[0]?.id === seen ? 1 : 0;
     await writePack(git.dir, this.signs);
   }
 

@@ -100,7 +100,7 @@ export function unreachable(error: unknown): string {
 
 /** What Git says of objects and packs that it cannot read. What a server says (`remote:`) is about the server. */
 const corruptWords =
-  /(bad object|missing (blob|tree|commit)|unable to read( sha1 file of| tree)?|invalid sha1 pointer|corrupt loose object|loose object) \(?'?[0-9a-f]{40}|object file \S+ is empty|packfile \S+ (cannot|does not)|inflate: data stream error/i;
+  /(bad object|missing (blob|tree|commit)|unable to read( sha1 file of| tree)?|invalid sha1 pointer|corrupt loose object|loose object) \(?'?[0-9a-f]{40}|object file \S+ is empty|packfile \S+ (cannot|does not)|inflate: data stream error|not a git repository|bad config line|bad object refs\/stateward/i;
 
 /** True for failures in which the mirror itself is at fault, so that trying again does not help. */
 export function isCorrupt(error: unknown): boolean {

@@ -4,7 +4,7 @@ import { Failure, messageOf } from "../model/failure.ts";
 import type { LoadedRecord, RecordChange, RecordReader, RecordStatus, RecordWriter } from "../model/ports.ts";
 import { decodeRecord, encodeRecord, recordFormat, recordLimits, type SubjectRecord } from "../model/record.ts";
 import { commitObject, planCommit, recordMessage, Summaries, writeCommit } from "./commit.ts";
-import { archivePrefix, archiveRef, follow } from "./follow.ts";
+import { archivedBefore, archivePrefix, archiveRef, follow } from "./follow.ts";
 import { Journal, type JournalEntry } from "./journal.ts";
 import { headFile, recordPath } from "./layout.ts";
 import { defaultPace, fetchSign, type Pace, type SignOfLife, Silence, standingBy } from "./leader.ts";
@@ -64,6 +64,8 @@ export class GitRecord implements RecordReader, RecordWriter {
   private folders = Folders.empty();
   private role: RecordStatus["role"] = "starting";
   private leader: SignOfLife | null = null;
+  /** Sign of life that the remote had when it was last looked at. */
+  private seenSign: string | null = null;
   private message = "";
   private isClosed = false;
   private loading: Promise<unknown> = Promise.resolve();
@@ -149,7 +151,7 @@ export class GitRecord implements RecordReader, RecordWriter {
     for (const timer of [this.timer, this.beatTimer]) if (timer) clearTimeout(timer);
     // A remote that does not answer is not waited for: whoever is closed begins nothing when it does.
     await within(this.loading, closeWaitMs);
-    await this.cycle;
+    await within(this.cycle, closeWaitMs);
     this.role = "ended";
     await this.journal?.close();
     this.options.git.objects.close();
@@ -205,10 +207,9 @@ export class GitRecord implements RecordReader, RecordWriter {
 
   /** Looks at the remote once, and leads if it may; null when it is to look again later. */
   private async look(silence: Silence): Promise<LoadedRecord | null> {
-    const asked = new Since();
     if (!(await this.mayLead(silence))) return null;
     this.mustBeOpen();
-    return this.lead(asked);
+    return this.lead();
   }
 
   private async mayLead(silence: Silence): Promise<boolean> {
@@ -220,6 +221,7 @@ export class GitRecord implements RecordReader, RecordWriter {
       return false;
     }
     this.publisher.tip = tips.now.observed;
+    this.seenSign = listing.leader;
     if (leadership.takeOver || listing.leader === null || this.publisher.tip === null || this.isMine()) return true;
     this.leader = await fetchSign(git, remote, listing.leader);
     if (this.leader !== null) await tips.save({ epoch: Math.max(tips.now.epoch, this.leader.epoch) });
@@ -256,8 +258,8 @@ export class GitRecord implements RecordReader, RecordWriter {
     if (this.isClosed) throw new Failure("stalled", "the reconciler is stopping", { reason: "Stopping" });
   }
 
-  /** Reads the record at the tip and leads on top of it; null when another was quicker. `asked` is when the tip was listed. */
-  private async lead(asked: Since): Promise<LoadedRecord | null> {
+  /** Reads the record at the tip and leads on top of it; null when another was quicker. */
+  private async lead(): Promise<LoadedRecord | null> {
     const { git, tips, journalDir, onNotice } = this.options;
     const isMine = this.isMine();
     // Before the next commit takes the place of the one by which it was recognised.
@@ -268,17 +270,21 @@ export class GitRecord implements RecordReader, RecordWriter {
     const opened = this.journal ? null : await Journal.open(journalDir);
     this.journal ??= opened?.journal ?? null;
     const entries = opened?.entries ?? [];
+    for (const file of opened?.damaged ?? [])
+      this.options.onAlert(
+        `the journal was damaged: what could be read of it was taken over, a copy is kept in ${file}`,
+      );
     if (isMine) this.applyJournal(subjects, entries);
     else if (entries.length > 0 && this.journal)
       onNotice(`the record was written by someone else since: our journal is kept in ${await this.journal.setAside()}`);
     this.mustBeOpen();
     if (!isMine && !(await this.takeOver(epoch))) return null;
-    this.mustBeOpen();
     if (isMine) {
-      await this.publisher.begin(epoch);
-      this.publisher.confirmed = asked;
-      if (base !== null && base !== this.publisher.tip) this.batch = { commit: base, cut: 0, changes: [] };
+      await this.publisher.begin(epoch, this.seenSign);
+      // A standby may be about to take over: it sees this, or this one sees that it has.
+      if (base === null || (await this.publisher.push(base)).kind === "theirs") return null;
     }
+    this.mustBeOpen();
     this.begin();
     return { subjects: [...subjects.values()], epoch: this.publisher.epoch };
   }
@@ -317,7 +323,7 @@ export class GitRecord implements RecordReader, RecordWriter {
     const files = [{ path: headFile, content }];
     const parts = { parent: this.publisher.tip, message, timeSeconds: seconds() };
     const commit = await writeCommit(git, this.folders, { ref: pendingRef, files, ...parts });
-    await this.publisher.begin(epoch);
+    await this.publisher.begin(epoch, this.seenSign);
     return (await this.publisher.push(commit)).kind === "ours";
   }
 
@@ -326,7 +332,7 @@ export class GitRecord implements RecordReader, RecordWriter {
     this.role = "leading";
     this.message = "";
     this.leader = { ...leadership, epoch: this.publisher.epoch, beat: 0, released: false };
-    if (this.status().unpushed > 0 || this.batch !== null) this.schedule();
+    if (this.dirty.size > 0) this.schedule();
     this.beatTimer = setInterval(() => this.tick(), Math.min(1000, this.pace.beatMs)).unref();
   }
 
@@ -336,7 +342,8 @@ export class GitRecord implements RecordReader, RecordWriter {
   private tick(): void {
     const behindMs = this.publisher.confirmed.ms();
     // A leader that was stopped for a while has tried nothing yet.
-    if (this.publisher.failures > 1 || behindMs < this.pace.beatMs) this.tellBrakes(behindMs);
+    const isFailing = this.publisher.failures > (this.asked.ms() > askAgainMs ? 0 : 1);
+    if (isFailing || behindMs < this.pace.beatMs) this.tellBrakes(behindMs);
     if (behindMs >= this.pace.beatMs && this.asked.ms() >= this.pace.beatMs / 2) this.beat();
   }
 
@@ -521,6 +528,9 @@ export class GitRecord implements RecordReader, RecordWriter {
     await this.pushBatch();
     const { tip: old, epoch } = this.publisher;
     if (old === null || this.role !== "leading") throw this.refusal();
+    const known = await archivedBefore(git, old);
+    // Asked for twice at once: there is nothing to archive yet.
+    if (known?.root === old) return known.branch;
     const branch = `${archivePrefix}${now.toISOString().slice(0, 10)}-${old.slice(0, 12)}`;
     const kept = await remote.push([`${old}:refs/heads/${branch}`]);
     if (kept.kind === "refused") {

@@ -70,12 +70,10 @@ export class TipsFile {
     await replaceFile(this.wordPath(branch), `${commit ?? "gone"}\n`);
   }
 
-  /** True once, for the commit that a person has accepted. */
-  async takeWord(branch: "main" | "observed", commit: string | null): Promise<boolean> {
-    const word = await readFile(this.wordPath(branch), "utf8").catch(() => "");
-    if (word !== `${commit ?? "gone"}\n`) return false;
-    await this.dropWord(branch);
-    return true;
+  /** The commit that a person has accepted, `gone`, or null. */
+  async word(branch: "main" | "observed"): Promise<string | null> {
+    const word = (await readFile(this.wordPath(branch), "utf8").catch(() => "")).trim();
+    return /^([0-9a-f]{40}|gone)$/.test(word) ? word : null;
   }
 
   /** A word that was not needed does not hold for another day. */
@@ -91,7 +89,12 @@ export class TipsFile {
 function parse(text: string, path: string): Tips {
   try {
     const value: unknown = JSON.parse(text);
-    if (typeof value === "object" && value !== null) return { ...none, ...value };
+    if (typeof value === "object" && value !== null && !Array.isArray(value)) {
+      const tips = { ...none, ...value };
+      const ids = [tips.main, tips.observed, tips.pushed, tips.pending];
+      const areIds = ids.every((id: unknown) => id === null || (typeof id === "string" && /^[0-9a-f]{40}$/.test(id)));
+      if (areIds && Number.isSafeInteger(tips.epoch)) return tips;
+    }
   } catch {
     // Said below.
   }

@@ -14,6 +14,8 @@ export const bodyBytesMax = 65_536;
 export interface AppOptions extends PolicyOptions, RecordRoutesOptions {
   readonly fleet: FleetReader & FleetWriter;
   readonly version: string;
+  /** Identity of the data folder that is served. */
+  readonly instance: string;
 }
 
 const unreadable = {
@@ -64,9 +66,10 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
 }
 
 /** Liveness, readiness, and the description of this interface. */
-async function healthRoutes(app: FastifyInstance, { fleet }: AppOptions): Promise<void> {
+async function healthRoutes(app: FastifyInstance, { fleet, instance }: AppOptions): Promise<void> {
   app.get("/healthz", { config: { policy: "public" }, schema: { summary: "The process is alive" } }, () => ({
     status: "ok",
+    instance,
   }));
   const schema = { summary: "Whether decisions can be made; names the problems of a commit that was refused" };
   app.get("/readyz", { config: { policy: "public" }, schema }, (_request, reply) => {

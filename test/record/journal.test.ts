@@ -39,15 +39,31 @@ test("D1: a segment of an earlier version, a line for each entry, is read as bef
   assert.is(await read(join(dir.path, "journal")), "a b");
 });
 
-test("D1: a torn line was never acknowledged: none of its entries is read, nor what follows it", async () => {
+test("D1: a torn line at the end was never acknowledged: none of its entries is read", async () => {
   await using dir = await tempFolder();
   const { journal } = await Journal.open(dir.path);
   await journal.append(entry("a"));
   await journal.close();
   const [segment = ""] = (await readdir(dir.path)).toSorted().slice(-1);
-  const torn = lineOf([entry("b"), entry("c")]).slice(0, -9);
-  await appendFile(join(dir.path, segment), `${torn}\n${lineOf([entry("d")])}`);
-  assert.is(await read(dir.path), "a");
+  await appendFile(join(dir.path, segment), lineOf([entry("b"), entry("c")]).slice(0, -9));
+  const { journal: again, entries, damaged } = await Journal.open(dir.path);
+  await again.close();
+  assert.equal([names(entries), damaged], ["a", []]);
+});
+
+test("D1: a bad line before good ones is damage: the good ones are read, and a copy is kept for people", async () => {
+  await using dir = await tempFolder();
+  const folder = join(dir.path, "journal");
+  const { journal } = await Journal.open(folder);
+  for (const name of ["a", "b", "c"]) await journal.append(entry(name));
+  await journal.close();
+  const [segment = ""] = (await readdir(folder)).toSorted().slice(-1);
+  const text = await readFile(join(folder, segment), "utf8");
+  await writeFile(join(folder, segment), text.replace('"name":"b"', '"name":"x"'));
+  const { journal: again, entries, damaged } = await Journal.open(folder);
+  await again.close();
+  assert.is(names(entries), "a c");
+  assert.match(await readFile(damaged[0] ?? "", "utf8"), /"name":"x"/);
 });
 
 test("an entry that cannot be written is not acknowledged", async () => {

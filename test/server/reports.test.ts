@@ -203,7 +203,7 @@ test("A4: a body is not read before the token is checked", async () => {
 
 test("health: alive, ready, and an OpenAPI document that names every route", async () => {
   await using rig = await serve(files);
-  assert.equal((await rig.app.inject({ url: "/healthz" })).json(), { status: "ok" });
+  assert.equal((await rig.app.inject({ url: "/healthz" })).json(), { status: "ok", instance: "test" });
   const ready = (await rig.app.inject({ url: "/readyz" })).json<{ status: string; problems: unknown[] }>();
   assert.equal([ready.status, ready.problems], ["ok", []]);
   const { paths, openapi } = (await rig.app.inject({ url: "/openapi.json" })).json<{

@@ -50,6 +50,7 @@ export async function serve(files: Files, options: ServeOptions = {}): Promise<H
     hookSecret: options.hookSecret === undefined ? null : Buffer.from(options.hookSecret),
     stateAccess: () => (options.open ? "open" : "token"),
     version: "test",
+    instance: "test",
   });
   return { app, engine, clock, record, hosts, calls, [Symbol.asyncDispose]: () => app.close().then(() => {}) };
 }
