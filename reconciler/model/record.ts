@@ -159,12 +159,30 @@ export function decodeRecord(text: string, where: string): SubjectRecord {
       throw corrupt(where, `machine ${machine} is incomplete`);
   }
   const kind = host === undefined ? "group" : "host";
-  const record = { ...emptyRecord(kind, name), ...(rest as Partial<SubjectRecord>), kind, name } as const;
-  const machines = Object.entries(record.machines).map(([machine, entry]) => [
-    machine,
-    { ...freshMachine(entry.state, entry.since, entry.desired), ...entry },
-  ]);
-  return { ...record, machines: Object.fromEntries(machines) };
+  const { incarnation = null, former = [], sequence = 0, address = null } = rest as Partial<SubjectRecord>;
+  return {
+    kind,
+    name,
+    incarnation,
+    former,
+    sequence,
+    address,
+    machines: whole(rest.machines as SubjectRecord["machines"]),
+  };
+}
+
+const machineKeys = Object.keys(freshMachine("", "", "")).length;
+
+/** Machines with every key; what an earlier version has written lacks some. */
+function whole(machines: SubjectRecord["machines"]): SubjectRecord["machines"] {
+  const entries = Object.entries(machines);
+  if (entries.every(([, entry]) => Object.keys(entry).length === machineKeys)) return machines;
+  return Object.fromEntries(
+    entries.map(([machine, entry]) => [
+      machine,
+      { ...freshMachine(entry.state, entry.since, entry.desired), ...entry },
+    ]),
+  );
 }
 
 function corrupt(where: string, why: string, cause?: unknown): Failure {
