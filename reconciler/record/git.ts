@@ -164,7 +164,8 @@ export function gitFailure(args: readonly string[], result: GitResult): Failure 
       .find((text) => /^(fatal|error|remote|ssh|Permission denied)/.test(text)) ??
     result.stderr.trim().split("\n").at(-1) ??
     "";
-  return new Failure("transient", `git ${args[0] ?? ""} failed (exit ${result.exit}): ${withoutCredentials(line)}`, {
+  const how = result.exit < 0 ? "was killed" : `failed (exit ${result.exit})`;
+  return new Failure("transient", `git ${args[0] ?? ""} ${how}: ${withoutCredentials(line)}`, {
     reason: "GitFailed",
     hint: "check that the repository exists, and that this machine may read and write it",
   });

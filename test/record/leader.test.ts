@@ -3,7 +3,7 @@ import { join } from "node:path";
 import * as assert from "uvu/assert";
 import type { RecordChange } from "../../reconciler/model/ports.ts";
 import { defaultPace, type Pace, Silence } from "../../reconciler/record/leader.ts";
-import { type OpenStore, openStore, Remote } from "../support/git-remote.ts";
+import { type OpenStore, openStore, Remote, type StoreSetup } from "../support/git-remote.ts";
 import { suite } from "../support/suite.ts";
 import { tempFolder, until } from "../support/temp.ts";
 import { commit, record } from "../support/world.ts";
@@ -75,8 +75,35 @@ test("the same folder leads again after a restart, in its own epoch, without wai
   const patient = { ...quick, patienceMs: 3_600_000 };
   await using first = await open(remote, join(dir.path, "r1"), patient);
   await first.store.load();
+  const sign = await remote.git("rev-parse", "refs/stateward/leader");
   await using second = await open(remote, join(dir.path, "r1"), patient);
   assert.is((await second.store.load()).epoch, 1);
+  assert.is.not(await remote.git("rev-parse", "refs/stateward/leader"), sign, "a standby sees that it lives");
+});
+
+test("D3: a folder that restarts while another takes over acknowledges nothing: it stands by", async () => {
+  await using dir = await tempFolder();
+  const remote = await Remote.create(dir.path);
+  await using first = await open(remote, join(dir.path, "r1"));
+  await first.store.load();
+  await first.store.append(change("a", "on"));
+  await first.store.flush();
+  // The other one's commit lands between the look of the restarted one and its first push.
+  let other: Promise<unknown> | null = null;
+  const pushing: StoreSetup["pushing"] = (real) => async (refspecs, options) => {
+    other ??= openStore(remote.path, join(dir.path, "r2")).then(async (opened) => {
+      await opened.store.load();
+      await opened[Symbol.asyncDispose]();
+    });
+    await other;
+    return real(refspecs, options);
+  };
+  const leadership = { takeOver: false, pace: { ...quick, patienceMs: 3_600_000 } };
+  await using again = await openStore(remote.path, join(dir.path, "r1"), { pushing, leadership });
+  const loading = again.store.load();
+  loading.catch(() => {});
+  await until("it stands by", () => again.store.status().role === "standby");
+  assert.is(again.store.status().leader?.epoch, 2);
 });
 
 test("D3: a leader that was away longer than its lease asks first: what it would acknowledge is refused, and its journal is kept", async () => {
