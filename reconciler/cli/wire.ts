@@ -82,7 +82,11 @@ export async function startReconciler(options: WireOptions): Promise<Reconciler>
     events: options.events,
   });
   // The record is read while main is: each waits for Git most of the time.
-  const leading = engine.start().catch(async (error: unknown) => {
+  let serves: () => void = () => {};
+  const served = new Promise<void>((resolve) => {
+    serves = resolve;
+  });
+  const leading = engine.start(served).catch(async (error: unknown) => {
     if (isCorrupt(error)) await markDamaged(git);
     throw error;
   });
@@ -119,6 +123,7 @@ export async function startReconciler(options: WireOptions): Promise<Reconciler>
     await shutDown(null).catch(() => {});
     throw error;
   });
+  serves();
   maintenance.start();
   const stop = (): Promise<void> => shutDown(app);
   // Whoever is told that it serves finds it leading, or knows that it stands by.

@@ -87,10 +87,11 @@ export class Engine {
 
   /**
    * Loads the record: resolves when this reconciler leads. Rejects when the record cannot be read: without it nothing may be decided.
-   * The desired branch is followed from the first poll on, before that too.
+   * The desired branch is followed from the first poll on, before that too. Nothing is done before `mayAct` resolves.
    */
-  async start(): Promise<void> {
+  async start(mayAct: Promise<unknown> = Promise.resolve()): Promise<void> {
     const { subjects } = await this.ports.record.load();
+    await mayAct;
     for (const record of subjects) this.records.set(record.name, record);
     this.listeningSince = this.ports.clock.now();
     this.leading = true;
