@@ -94,14 +94,7 @@ export async function startReconciler(options: WireOptions): Promise<Reconciler>
   leading.catch(() => {});
   await engine.poll();
   const fleet = new Fleet(engine, systemClock);
-  const maintenance = new Maintenance({
-    git,
-    onNotice: options.notice,
-    archive: async () => {
-      if (record.status().role !== "leading") return;
-      options.notice(`the record has grown: what it was is on ${await record.archive(new Date())}`);
-    },
-  });
+  const maintenance = maintain(git, record, options.notice);
   const schedule = new PollSchedule(engine);
   const shutDown = async (app: FastifyInstance | null): Promise<void> => {
     schedule.stop();
@@ -140,6 +133,15 @@ export async function startReconciler(options: WireOptions): Promise<Reconciler>
     isDeposed: () => record.status().role === "ended",
     stop,
   };
+}
+
+/** Upkeep of the mirror; whoever leads archives a record that has grown too large. */
+function maintain(git: Git, record: GitRecord, notice: (message: string) => void): Maintenance {
+  const archive = async (): Promise<void> => {
+    if (record.status().role !== "leading") return;
+    notice(`the record has grown: what it was is on ${await record.archive(new Date())}`);
+  };
+  return new Maintenance({ git, onNotice: notice, archive });
 }
 
 /** Everything that is Git: the mirror, the remotes, `main` and the record. */
