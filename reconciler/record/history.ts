@@ -1,5 +1,4 @@
 // History of one subject, read from the branch `observed` alone.
-import { simpleGit } from "simple-git";
 import { archivedBefore, archiveRef } from "./follow.ts";
 import type { Git } from "./git.ts";
 import { recordPath } from "./layout.ts";
@@ -35,9 +34,11 @@ export async function readHistory(
   const isGroup = (await git.resolve(`${tip}:${recordPath("group", name)}`)) !== null;
   const path = recordPath(isGroup ? "group" : "host", name);
   // One more than asked for: the new root of an archive has all files, and changed none.
-  const listed = await readOneHistory(git.dir, [tip, path], { name, limit: limit + 1 });
+  const [listed, archived] = await Promise.all([
+    readOneHistory(git, [tip, path], { name, limit: limit + 1 }),
+    archivedBefore(git, tip),
+  ]);
   if (listed.length > limit) return listed.slice(0, limit);
-  const archived = await archivedBefore(git, tip);
   if (archived === null) return listed;
   const entries = listed.filter(({ commit }) => commit !== archived.root);
   if ((await git.resolve(archived.commit)) === null && remote !== null)
@@ -49,14 +50,12 @@ export async function readHistory(
 }
 
 async function readOneHistory(
-  dir: string,
+  git: Git,
   [tip, path]: readonly [string, string],
   query: HistoryQuery,
 ): Promise<HistoryEntry[]> {
   const format = "%H%x1f%cI%x1f%B%x1f%(trailers:key=Desired,valueonly)%x1f%(trailers:key=Epoch,valueonly)%x1e";
-  const text = await simpleGit({ baseDir: dir, timeout: { block: 60_000 } })
-    .env(quietEnvironment())
-    .raw(["log", `--format=${format}`, `--max-count=${query.limit}`, tip, "--", path]);
+  const text = await git.run(["log", `--format=${format}`, `--max-count=${query.limit}`, tip, "--", path]);
   return text.split("\x1e").flatMap((chunk) => {
     const [commit = "", at = "", body = "", desired = "", epoch = ""] = chunk.trim().split("\x1f");
     if (commit === "") return [];
@@ -70,12 +69,6 @@ async function readOneHistory(
       },
     ];
   });
-}
-
-/** Reading a local repository needs nothing of this process's environment, and simple-git refuses much of what may be in it. */
-function quietEnvironment(): Record<string, string> {
-  const { PATH = "/usr/bin:/bin", HOME = "/nonexistent" } = process.env;
-  return { PATH, HOME, LC_ALL: "C" };
 }
 
 function linesAbout(name: string, body: string): string[] {
