@@ -95,8 +95,13 @@ export class Publisher {
       this.signRefusals = 0;
       return result;
     }
-    // Which of the two is not wanted cannot always be told from the answer: unless the branch has moved, it is tried alone.
-    if ((await remote.list()).observed !== this.tip) return result;
+    // Which of the two is not wanted cannot always be told from the answer; and one server takes the branch all the same.
+    const { observed } = await remote.list();
+    if (observed === commit) {
+      this.signRefused(result.message);
+      return { kind: "accepted" };
+    }
+    if (observed !== this.tip) return result;
     const alone = await remote.push([branch], options).catch(failed);
     if (alone.kind === "accepted") this.signRefused(result.message);
     return alone;
