@@ -17,7 +17,7 @@ const change = (name: string, state: string): RecordChange => ({
 });
 
 /** A leader that shows no life after this pace is replaced soon. */
-const quick: Pace = { beatMs: 3_600_000, patienceMs: 300, lookMs: 50, leaseMs: 3_600_000 };
+const quick: Pace = { beatMs: 3_600_000, patienceMs: 2000, lookMs: 50, leaseMs: 3_600_000 };
 const lively: Pace = { ...quick, beatMs: 40 };
 
 function open(remote: Remote, folder: string, pace: Pace = quick): Promise<OpenStore> {
@@ -153,8 +153,8 @@ test("two that stand by: one takes over, the other goes on standing by", async (
   const remote = await Remote.create(dir.path);
   await using first = await open(remote, join(dir.path, "r1"));
   await first.store.load();
-  await using second = await open(remote, join(dir.path, "r2"), { ...lively, patienceMs: 400 });
-  await using third = await open(remote, join(dir.path, "r3"), { ...lively, patienceMs: 400 });
+  await using second = await open(remote, join(dir.path, "r2"), { ...lively, patienceMs: 2000 });
+  await using third = await open(remote, join(dir.path, "r3"), { ...lively, patienceMs: 2000 });
   const loads = [second, third].map(async ({ store }) => (await store.load()).epoch);
   for (const load of loads) load.catch(() => {});
   assert.is(await Promise.race(loads), 2);
