@@ -1,20 +1,14 @@
 // One process of the memory figure: `floor DIR` holds the parsed values of a fleet and its record in plain maps, `ours DIR` has the
 // whole reconciler hold them. Prints the bytes that are held after a collection.
-import { join } from "node:path";
 import { runProcess } from "../dist/adapters/process.js";
 import { Engine } from "../dist/engine/loop.js";
-import { RepositoryLoader } from "../dist/model/repository.js";
 import { parseYaml } from "../dist/model/yaml.js";
-import { DocumentCache } from "../dist/record/document-cache.js";
-import { DesiredMirror, openBare } from "../dist/record/mirror.js";
-import { Remote } from "../dist/record/remote.js";
-import { GitRecord } from "../dist/record/store.js";
-import { TipsFile } from "../dist/record/tips.js";
+import { openBare } from "../dist/record/mirror.js";
 import { diffTrees } from "../dist/record/tree-diff.js";
+import { follower, openData, storeOf } from "./site.ts";
 
 const [, , what, dir = ""] = process.argv;
-const git = await openBare(join(dir, "r1/mirror.git"), runProcess);
-const remote = join(dir, "remote.git");
+const site = await openData(dir, "r1");
 const collect = (globalThis as { gc?: () => void }).gc ?? (() => {});
 
 async function held(): Promise<number> {
@@ -34,7 +28,7 @@ if (what === "floor") {
     ["refs/heads/observed", (_path: string, text: string): unknown => JSON.parse(text)],
   ] as const) {
     const values = new Map<string, unknown>();
-    const source = await openBare(remote, runProcess);
+    const source = await openBare(site.remote, runProcess);
     const files = await diffTrees(source.objects, { before: null, after: `${ref}^{tree}` }, () => true);
     await source.objects.each(
       files.map(({ item }) => item?.id ?? ""),
@@ -47,21 +41,7 @@ if (what === "floor") {
     source.objects.close();
   }
 } else {
-  const tips = await TipsFile.open(join(dir, "r1"));
-  const origin = new Remote(git, remote);
-  const cache = new DocumentCache(join(dir, "r1/cache/documents"), "bench");
-  const desired = new DesiredMirror({ git, tips, remotes: [origin], loader: new RepositoryLoader(), cache });
-  const record = new GitRecord({
-    git,
-    remote: origin,
-    tips,
-    journalDir: join(dir, "r1/journal"),
-    leadership: { instance: "r1", host: "bench", takeOver: true },
-    windowMs: () => 3_600_000,
-    onFenced: console.error,
-    onNotice: () => {},
-    onAlert: console.error,
-  });
+  const [desired, record] = [follower(site), storeOf(site)];
   const nobody = { look: () => new Promise<never>(() => {}), run: () => new Promise<never>(() => {}) };
   const engine = new Engine({
     clock: {

@@ -6,26 +6,20 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
-import { runProcess } from "../dist/adapters/process.js";
 import { encodeRecord } from "../dist/model/record.js";
-import { RepositoryLoader } from "../dist/model/repository.js";
 import { decide } from "../dist/plan/decide.js";
 import { recordedWorld } from "../dist/plan/forecast.js";
 import { commitObject, planCommit } from "../dist/record/commit.js";
-import { DocumentCache } from "../dist/record/document-cache.js";
 import type { Git } from "../dist/record/git.js";
 import { recordPath } from "../dist/record/layout.js";
 import { joinPacks } from "../dist/record/maintenance.js";
-import { DesiredMirror, openBare } from "../dist/record/mirror.js";
 import { writePack } from "../dist/record/pack.js";
 import { readRecord } from "../dist/record/read-record.js";
 import { writeRef } from "../dist/record/refs.js";
-import { Remote } from "../dist/record/remote.js";
-import { GitRecord } from "../dist/record/store.js";
-import { TipsFile } from "../dist/record/tips.js";
 import type { Folders } from "../dist/record/tree.js";
 import { git, hostFile, hostName, hostPath, makeFleet, recordOf, stream } from "./fleet.ts";
 import { inTurn, median, ms, printRows, type Row, timed } from "./measure.ts";
+import { cacheOf, type DataFolder, follower, openData, storeOf } from "./site.ts";
 
 const asked = process.argv
   .slice(2)
@@ -39,48 +33,9 @@ const only =
     ?.slice(7) ?? "";
 const synced = ["-c", "core.fsync=all", "-c", "gc.auto=0"];
 
-interface Site {
+interface Site extends DataFolder {
+  /** Hosts. */
   readonly size: number;
-  readonly dir: string;
-  readonly remote: string;
-  readonly data: string;
-  readonly repository: Git;
-  readonly tips: TipsFile;
-}
-
-async function openSite(dir: string, size: number, name: string): Promise<Site> {
-  const data = join(dir, name);
-  await mkdir(data, { recursive: true });
-  const repository = await openBare(join(data, "mirror.git"), runProcess);
-  return { size, dir, remote: join(dir, "remote.git"), data, repository, tips: await TipsFile.open(data) };
-}
-
-const cacheOf = ({ data }: Site): DocumentCache => new DocumentCache(join(data, "cache", "documents"), "bench");
-
-function follower(site: Site, heard: () => void = () => {}, cache: DocumentCache = cacheOf(site)): DesiredMirror {
-  const { repository, remote, tips } = site;
-  return new DesiredMirror({
-    git: repository,
-    remotes: [new Remote(repository, remote)],
-    tips,
-    loader: new RepositoryLoader(),
-    cache,
-    heard,
-  });
-}
-
-function storeOf({ repository, remote, data, tips }: Site): GitRecord {
-  return new GitRecord({
-    git: repository,
-    remote: new Remote(repository, remote),
-    tips,
-    journalDir: join(data, "journal"),
-    leadership: { instance: data, host: "bench", takeOver: true },
-    windowMs: () => 3_600_000,
-    onFenced: console.error,
-    onNotice: () => {},
-    onAlert: console.error,
-  });
 }
 
 /** All blobs of a ref through `ls-tree -r` and `cat-file --batch --buffer`, as fast as Git gives them. */
@@ -397,7 +352,7 @@ function row(what: string, { floor, ours }: { floor: number; ours: number }, tar
 async function prepare(dir: string, size: number): Promise<Site> {
   await mkdir(dir, { recursive: true });
   await makeFleet(join(dir, "remote.git"), size);
-  const site = await openSite(dir, size, "r1");
+  const site = { ...(await openData(dir, "r1")), size };
   const store = storeOf(site);
   await store.load();
   for (let index = 0; index < size; index++)

@@ -59,14 +59,10 @@ function endWithUs(child: ChildProcess): void {
 }
 
 function resultOf(exit: number | null, timedOut: boolean, output: { stdout: Buffer; stderr: Buffer }): ProcessResult {
-  const { stdout: bytes } = output;
   return {
     exit: timedOut ? null : exit,
     timedOut,
-    bytes,
-    get stdout() {
-      return bytes.toString("utf8");
-    },
+    stdout: output.stdout.toString("utf8"),
     stderr: output.stderr.toString("utf8"),
   };
 }

@@ -160,7 +160,7 @@ export class SshTransport implements Transport {
       });
       // `timeout` itself ends with one of these where the script could not say so any more.
       const timedOut = result.timedOut || result.exit === 124 || result.exit === 137;
-      const known = scriptResult({ ...result, stdout: result.stdout, timedOut }, timeoutMs);
+      const known = scriptResult({ ...result, timedOut }, timeoutMs);
       if (known) return known;
       const line = result.stderr.trim().split("\n").at(-1) ?? "";
       return {

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { runProcess } from "../adapters/process.ts";
 import { Failure } from "../model/failure.ts";
-import type { Branch } from "../record/follow.ts";
+import { type Branch, goesOn } from "../record/follow.ts";
 import { openBare } from "../record/mirror.ts";
 import { Remote } from "../record/remote.ts";
 import { TipsFile } from "../record/tips.ts";
@@ -44,7 +44,7 @@ async function findDoubts(workspace: ReturnType<typeof openWorkspace>, tips: Tip
     const [accepted, tip] = [tips.now[branch], listing[branch]];
     if (accepted === null || accepted === tip) continue;
     if (tip !== null) await remote.fetch(`refs/heads/${branch}`, `refs/stateward/looked-at-${branch}`);
-    if (tip !== null && (await git.descends(tip, accepted))) continue;
+    if (tip !== null && (await goesOn({ git, remote }, branch, { tip, accepted }))) continue;
     const range = tip === null ? [accepted] : [accepted, `^${tip}`];
     const count = await git.try(["rev-list", "--count", ...range]);
     doubts.push({ branch, accepted, tip, lost: count.exit === 0 ? Number(count.stdout) : null });

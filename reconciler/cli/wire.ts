@@ -68,7 +68,8 @@ export interface Reconciler {
 export async function startReconciler(options: WireOptions): Promise<Reconciler> {
   const { workspace } = options;
   await mkdir(workspace.data, { recursive: true });
-  const { git, desired, record } = await openRepository(options, {
+  const instance = await instanceOf(workspace.data);
+  const { git, desired, record } = await openRepository(options, instance, {
     windowMs: () => engine.settings()?.record.windowMs ?? 1000,
     fenced: (message) => engine.halt(message),
   });
@@ -111,6 +112,7 @@ export async function startReconciler(options: WireOptions): Promise<Reconciler>
   const app = await listen(options, {
     fleet,
     engine,
+    instance,
     repository: { wake: () => void engine.poll(), archive: () => record.archive(new Date()) },
   }).catch(async (error: unknown) => {
     await shutDown(null).catch(() => {});
@@ -147,6 +149,7 @@ function maintain(git: Git, record: GitRecord, notice: (message: string) => void
 /** Everything that is Git: the mirror, the remotes, `main` and the record. */
 async function openRepository(
   { workspace, notice, alert, takeOver = false, isRestart = false }: WireOptions,
+  instance: string,
   engine: { readonly windowMs: () => number; readonly fenced: (message: string) => void },
 ): Promise<{ git: Git; desired: DesiredMirror; record: GitRecord }> {
   const { data } = workspace;
@@ -163,7 +166,7 @@ async function openRepository(
     tips,
     journalDir: join(data, "journal"),
     // An embedded origin is this folder's own: nobody else can lead.
-    leadership: { instance: await instanceOf(data), host: hostname(), takeOver: takeOver || workspace.embedded },
+    leadership: { instance, host: hostname(), takeOver: takeOver || workspace.embedded },
     isRestart,
     windowMs: engine.windowMs,
     onFenced: engine.fenced,
@@ -261,15 +264,18 @@ class PollSchedule {
   }
 }
 
+/** What the HTTP interface is about. */
+interface Served {
+  readonly fleet: Fleet;
+  readonly engine: Engine;
+  readonly instance: string;
+  readonly repository: RepositoryControl;
+}
+
 async function listen(
   { workspace, listen: wanted }: WireOptions,
-  {
-    fleet,
-    engine,
-    repository,
-  }: { readonly fleet: Fleet; readonly engine: Engine; readonly repository: RepositoryControl },
+  { fleet, engine, instance, repository }: Served,
 ): Promise<FastifyInstance> {
-  const instance = await instanceOf(workspace.data);
   const key = await loadTokenKey(tokenKeyFile(workspace));
   const secret = (await readFile(hookSecretFile(workspace)).catch(() => null))?.toString().trim() ?? "";
   const hookSecret = secret === "" ? null : Buffer.from(secret);

@@ -2,7 +2,7 @@
 import { digest } from "./digest.ts";
 import { parseDuration } from "./duration.ts";
 import { automaticLoop, findPath, reachableFrom, statesWithoutWayTo } from "./graph.ts";
-import { nearest, type Problem, type ProblemCode } from "./problem.ts";
+import { errorAt, nearest, type Problem, type ProblemCode } from "./problem.ts";
 import { redact } from "./redact.ts";
 import type { Action, Check, Machine, State, Step, Transition } from "./types.ts";
 import type { ParsedYaml, YamlPath } from "./yaml.ts";
@@ -325,10 +325,10 @@ function problem(
   parsed: ParsedYaml,
   path: YamlPath,
   code: ProblemCode,
-  ...[message, remedy]: [string, string]
+  ...texts: [message: string, remedy: string]
 ): Problem {
   const key = path.length === 2 && path[0] === "states" ? "key" : "value";
-  return { ...parsed.locate(path, key), severity: "error", code, message, remedy };
+  return errorAt(parsed.locate(path, key), code, ...texts);
 }
 
 /** The reason why no path leads to a target, for people. */

@@ -284,8 +284,6 @@ export type EventSink = (event: EngineEvent) => void;
 export interface ProcessResult {
   readonly exit: number | null;
   readonly timedOut: boolean;
-  /** Standard output as it came. */
-  readonly bytes: Uint8Array;
   /** Standard output as text; bytes that are not UTF-8 become U+FFFD. */
   readonly stdout: string;
   readonly stderr: string;

@@ -66,6 +66,16 @@ export const problemCodes = {
 
 export type ProblemCode = keyof typeof problemCodes;
 
+/** An error at a place. */
+export function errorAt(place: Place, code: ProblemCode, ...[message, remedy]: [string, string]): Problem {
+  return { ...place, severity: "error", code, message, remedy };
+}
+
+/** An error of a file as a whole. */
+export function errorIn(file: string, code: ProblemCode, ...[message, remedy]: [string, string]): Problem {
+  return errorAt({ file, line: 1, column: 1 }, code, message, remedy);
+}
+
 /** Problems in file, line, column, code order, so that one input always prints the same bytes (R1). */
 export function sortProblems(problems: readonly Problem[]): Problem[] {
   return problems.toSorted(

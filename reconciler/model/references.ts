@@ -4,7 +4,7 @@ import { findPath } from "./graph.ts";
 import type { GuardCompiler } from "./guard.ts";
 import { staticValues } from "./guard-values.ts";
 import { explainNoPath } from "./machine.ts";
-import { nearest, type Problem, type ProblemCode } from "./problem.ts";
+import { errorAt, nearest, type Problem, type ProblemCode } from "./problem.ts";
 import type { Entry, Locate } from "./repository.ts";
 import {
   checkTemplate,
@@ -46,9 +46,9 @@ function report(
   parsed: ParsedYaml,
   path: YamlPath,
   code: ProblemCode,
-  ...[message, remedy]: [string, string]
+  ...texts: [message: string, remedy: string]
 ): Problem {
-  return { ...parsed.locate(path), severity: "error", code, message, remedy };
+  return errorAt(parsed.locate(path), code, ...texts);
 }
 
 type MachineEntry = Extract<Entry, { kind: "machine" }>;

@@ -4,7 +4,7 @@ import { GuardCompiler } from "./guard.ts";
 import { staticValues } from "./guard-values.ts";
 import { type ParsedMachine, parseMachine } from "./machine.ts";
 import { patched } from "./patched-map.ts";
-import { hasErrors, type Problem, sortProblems } from "./problem.ts";
+import { errorAt, errorIn, hasErrors, type Problem, sortProblems } from "./problem.ts";
 import { addressKey, checkReferences } from "./references.ts";
 import { groupSchema, hostSchema, type JsonSchema, machineSchema, settingsSchema } from "./schemas.ts";
 import { parseGroup, parseHost, parseSettings } from "./subject.ts";
@@ -321,26 +321,13 @@ function checkSettings(
 ): Problem[] {
   const entry = entries.get("stateward.yaml");
   if (!entry) {
-    const place = { file: "stateward.yaml", line: 1, column: 1 };
-    return [
-      {
-        ...place,
-        severity: "error",
-        code: "SW501",
-        message: "the repository has no stateward.yaml",
-        remedy: "run stateward init, or add one: an empty map {} will do",
-      },
-    ];
+    const remedy = "run stateward init, or add one: an empty map {} will do";
+    return [errorIn("stateward.yaml", "SW501", "the repository has no stateward.yaml", remedy)];
   }
   if (entry.kind !== "settings" || options.isCron === undefined || options.isCron(settings.poll)) return [];
+  const message = `poll is not a cron expression: ${settings.poll}`;
   return [
-    {
-      ...entry.parsed.locate(["poll"]),
-      severity: "error",
-      code: "SW105",
-      message: `poll is not a cron expression: ${settings.poll}`,
-      remedy: 'for example "*/15 * * * * *" for every 15 seconds',
-    },
+    errorAt(entry.parsed.locate(["poll"]), "SW105", message, 'for example "*/15 * * * * *" for every 15 seconds'),
   ];
 }
 

@@ -1,6 +1,6 @@
 // YAML in: a text becomes a plain value with a way to find the line of any part of it, or problems. Never throws.
 import { type Document, isMap, isNode, isScalar, isSeq, LineCounter, type Node, parseAllDocuments } from "yaml";
-import type { Place, Problem, ProblemCode } from "./problem.ts";
+import { errorAt, errorIn, type Place, type Problem } from "./problem.ts";
 import { findLimitBreach } from "./yaml-limits.ts";
 import { parsePlainYaml } from "./yaml-plain.ts";
 
@@ -29,17 +29,17 @@ export function parseFullYaml(file: string, text: string): ParsedYaml {
     const before = text.slice(0, breach.offset).split("\n");
     const place = { file, line: before.length, column: (before.at(-1)?.length ?? 0) + 1 };
     const { code, message, remedy } = breach;
-    return failed(file, [{ ...place, severity: "error", code, message, remedy }]);
+    return failed(file, [errorAt(place, code, message, remedy)]);
   }
   const { document, counter, count } = read(text);
   if (count !== 1 || document === undefined) {
     const message = count === 0 ? "the file is empty" : `the file holds ${count} documents`;
-    return failed(file, [at({ file, line: 1, column: 1 }, "SW008", message, "keep exactly one document in a file")]);
+    return failed(file, [errorIn(file, "SW008", message, "keep exactly one document in a file")]);
   }
   const problems = [...document.errors, ...document.warnings].map((error) => {
     const { line, col } = counter.linePos(error.pos[0]);
     const code = error.code === "DUPLICATE_KEY" ? "SW007" : "SW006";
-    return at(
+    return errorAt(
       { file, line, column: col },
       code,
       error.message.split("\n")[0] ?? error.code,
@@ -103,10 +103,6 @@ function keyNode(node: Node | null, step: string | number): Node | null {
   if (!isMap(node)) return null;
   const pair = node.items.find((item) => isScalar(item.key) && String(item.key.value) === String(step));
   return isNode(pair?.key) ? pair.key : null;
-}
-
-function at(place: Place, code: ProblemCode, ...[message, remedy]: [string, string]): Problem {
-  return { ...place, severity: "error", code, message, remedy };
 }
 
 function failed(file: string, problems: readonly Problem[]): ParsedYaml {

@@ -1,7 +1,7 @@
 // From blobs to parsed documents: out of the cache on the disk, by the parser for the plain subset, or by parser processes. A document
 // that the full parser would abort on ends a process of its own, not this one.
 import { availableParallelism } from "node:os";
-import type { Problem } from "../model/problem.ts";
+import { errorIn, type Problem } from "../model/problem.ts";
 import { needsText, parsePlainDocument } from "../model/repository.ts";
 import type { SourceFile } from "../model/types.ts";
 import type { DocumentCache } from "./document-cache.ts";
@@ -78,6 +78,5 @@ async function parseRest(git: Git, files: SourceFile[]): Promise<void> {
 
 /** A blob that is not even parsed. */
 export function tooLarge(file: string, bytes: number): Problem {
-  const message = `the file has ${bytes} bytes`;
-  return { file, line: 1, column: 1, severity: "error", code: "SW001", message, remedy: "split it into several files" };
+  return errorIn(file, "SW001", `the file has ${bytes} bytes`, "split it into several files");
 }

@@ -46,18 +46,30 @@ export async function follow(options: FollowOptions, branch: Branch, id: string 
   return null;
 }
 
-async function mayFollow(
-  { git, remote, tips }: FollowOptions,
+interface Tip {
+  /** Commit that the branch points to; it is in the mirror. */
+  readonly tip: string;
+  /** Commit that was followed last; null before the first. */
+  readonly accepted: string | null;
+}
+
+/** True when a tip goes on from what was followed: then it needs no word of a person. */
+export async function goesOn(
+  { git, remote }: Pick<FollowOptions, "git" | "remote">,
   branch: Branch,
-  { tip, accepted }: { tip: string; accepted: string | null },
+  { tip, accepted }: Tip,
 ): Promise<boolean> {
-  const goesOn =
-    accepted === null ||
-    (await git.descends(tip, accepted)) ||
-    (branch === "observed" && (await continues({ git, remote }, tip, accepted)));
-  // The branch may have gone on since a person accepted it.
-  const word = goesOn ? null : await tips.word(branch);
-  if (!goesOn && (word === null || !(await git.descends(tip, word)))) return false;
+  if (accepted === null || (await git.descends(tip, accepted))) return true;
+  return branch === "observed" && continues({ git, remote }, tip, accepted);
+}
+
+async function mayFollow(options: FollowOptions, branch: Branch, tip: Tip): Promise<boolean> {
+  const { git, tips } = options;
+  if (!(await goesOn(options, branch, tip))) {
+    // The branch may have gone on since a person accepted it.
+    const word = await tips.word(branch);
+    if (word === null || !(await git.descends(tip.tip, word))) return false;
+  }
   await tips.dropWord(branch);
   return true;
 }
@@ -116,7 +128,7 @@ async function continues(
 }
 
 /** Brings an archived history into the mirror, if the remote still has it. */
-async function fetchArchive(
+export async function fetchArchive(
   { git, remote }: Pick<FollowOptions, "git" | "remote">,
   { commit, branch }: ArchivedHistory,
 ): Promise<void> {

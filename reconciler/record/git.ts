@@ -6,13 +6,11 @@ import { ObjectReader } from "./objects.ts";
 export interface GitCall {
   readonly input?: string;
   readonly timeoutMs?: number;
-  readonly outputBytesMax?: number;
 }
 
 export interface GitResult {
   readonly exit: number;
   readonly stdout: string;
-  readonly bytes: Uint8Array;
   readonly stderr: string;
 }
 
@@ -74,39 +72,34 @@ export class Git {
   readonly objects: ObjectReader;
   private readonly runProcess: RunProcess;
   readonly env: Readonly<Record<string, string>>;
-  /** Program and arguments before those of Git, such as `nice`. */
-  private readonly before: readonly string[];
+  private readonly program: Program;
 
   constructor(dir: string, runProcess: RunProcess, options: GitOptions = {}) {
     this.dir = dir;
     this.runProcess = runProcess;
     this.objects = options.objects ?? new ObjectReader(dir);
     this.env = { ...gitEnvironment(), ...options.env };
-    this.before = options.before ?? [];
+    this.program = options.program ?? ["git"];
   }
 
   /** The same repository for work that has time: other programs go first. */
   inBackground(): Git {
-    return new Git(this.dir, this.runProcess, { env: this.env, before: ["nice", "-n", "19"], objects: this.objects });
+    const { env, objects } = this;
+    return new Git(this.dir, this.runProcess, { env, objects, program: ["nice", "-n", "19", ...this.program] });
   }
 
   /** The result whatever the exit status; a Failure only when Git could not run or did not end in time. */
   async try(args: readonly string[], call: GitCall = {}): Promise<GitResult> {
-    const { timeoutMs = 60_000, outputBytesMax = 1_000_000_000 } = call;
+    const { timeoutMs = 60_000 } = call;
     const order = {
       env: this.env,
       timeoutMs,
-      outputBytesMax,
+      outputBytesMax: 1_000_000_000,
       endsWithUs: true,
       ...(call.input === undefined ? {} : { input: call.input }),
     };
     const result = await this.runProcess({
-      argv: [
-        this.before[0] ?? "git",
-        ...this.before.slice(1),
-        ...(this.before.length > 0 ? ["git"] : []),
-        ...gitArguments(this.dir, args),
-      ],
+      argv: [...this.program, ...gitArguments(this.dir, args)],
       ...order,
     }).catch((cause: unknown) => {
       throw new Failure("transient", "git cannot be started", {
@@ -121,7 +114,7 @@ export class Git {
         hint: "check the connection to the Git remote",
       });
     }
-    return { exit: result.exit ?? -1, stdout: result.stdout, bytes: result.bytes, stderr: result.stderr };
+    return { exit: result.exit ?? -1, stdout: result.stdout, stderr: result.stderr };
   }
 
   /** Standard output of a call that must succeed. */
@@ -138,20 +131,27 @@ export class Git {
 
   /** True when `commit` is `ancestor` or descends from it; false also when the mirror does not have one of them. */
   async descends(commit: string, ancestor: string): Promise<boolean> {
-    let at: string | undefined = commit;
+    let at: string | null = commit;
     // Most tips are a few commits on: that is seen without a process.
-    for (let step = 0; step < 16 && at !== undefined; step++) {
+    for (let step = 0; step < 16 && at !== null; step++) {
       if (at === ancestor) return true;
-      const text: string = (await this.objects.read(at))?.data.toString() ?? "";
-      at = /^parent ([0-9a-f]{40})$/m.exec(text.slice(0, text.indexOf("\n\n")))?.[1];
+      at = parentOf((await this.objects.read(at))?.data.toString() ?? "");
     }
     return (await this.try(["merge-base", "--is-ancestor", ancestor, commit])).exit === 0;
   }
 }
 
+type Program = readonly [string, ...string[]];
+
+/** First parent in the text of a commit object; null for a root. */
+export function parentOf(commit: string): string | null {
+  return /^parent ([0-9a-f]{40})$/m.exec(commit.slice(0, commit.indexOf("\n\n")))?.[1] ?? null;
+}
+
 export interface GitOptions {
   readonly env?: Readonly<Record<string, string>>;
-  readonly before?: readonly string[];
+  /** How Git is started. */
+  readonly program?: Program;
   readonly objects?: ObjectReader;
 }
 

@@ -1,5 +1,5 @@
 // History of one subject, read from the branch `observed` alone.
-import { archivedBefore, archiveRef } from "./follow.ts";
+import { archivedBefore, fetchArchive } from "./follow.ts";
 import type { Git } from "./git.ts";
 import { recordPath } from "./layout.ts";
 import type { Remote } from "./remote.ts";
@@ -41,8 +41,7 @@ export async function readHistory(
   if (listed.length > limit) return listed.slice(0, limit);
   if (archived === null) return listed;
   const entries = listed.filter(({ commit }) => commit !== archived.root);
-  if ((await git.resolve(archived.commit)) === null && remote !== null)
-    await remote.fetch(`refs/heads/${archived.branch}`, archiveRef(archived.branch)).catch(() => {});
+  if (remote !== null) await fetchArchive({ git, remote }, archived).catch(() => {});
   // A branch that somebody has removed or moved elsewhere: the history ends where it can be read.
   if ((await git.resolve(archived.commit)) === null) return entries;
   const before = await readHistory({ git, remote }, archived.commit, { name, limit: limit - entries.length });

@@ -1,6 +1,7 @@
 // The mirror: a bare repository that follows the remote's `main` and `observed`. It never has a work tree, and only moves forward (D6).
 import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Failure } from "../model/failure.ts";
 import type { DesiredCommit, DesiredReader, Poll, RunProcess } from "../model/ports.ts";
 import { hasErrors, type Problem, sortProblems } from "../model/problem.ts";
@@ -82,7 +83,7 @@ export async function removeStaleLocks(git: Git): Promise<string[]> {
   for (const name of names) {
     const file = join(git.dir, name);
     const age = Date.now() - (await stat(file).catch(() => ({ mtimeMs: 0 }))).mtimeMs;
-    if (age < lockAgeMs) await new Promise((resolve) => setTimeout(resolve, lockAgeMs - age));
+    if (age < lockAgeMs) await sleep(lockAgeMs - age);
     await rm(file, { force: true });
   }
   return names;

@@ -3,6 +3,7 @@
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { errorIn, type Problem } from "../model/problem.ts";
 import type { ParsedDocument } from "../model/types.ts";
 import type { DocumentRef } from "./documents.ts";
 
@@ -40,23 +41,16 @@ async function parsePart(parser: Parser, refs: readonly DocumentRef[]): Promise<
   for (let careful = false; documents.length < refs.length; careful = true) {
     const rest = refs.slice(documents.length);
     const answers = await runParser(parser, rest, careful);
-    documents.push(...answers);
+    for (const answer of answers) documents.push(answer);
     const culprit = rest[answers.length];
     if (careful && culprit) documents.push({ problems: [aborted(culprit.path)] });
   }
   return documents;
 }
 
-function aborted(file: string): Extract<ParsedDocument, { problems: unknown }>["problems"][number] {
-  return {
-    file,
-    line: 1,
-    column: 1,
-    severity: "error",
-    code: "SW010",
-    message: "the YAML parser did not survive this file",
-    remedy: "write it more simply: less nesting, shorter lines, no unusual constructs",
-  };
+function aborted(file: string): Problem {
+  const remedy = "write it more simply: less nesting, shorter lines, no unusual constructs";
+  return errorIn(file, "SW010", "the YAML parser did not survive this file", remedy);
 }
 
 /** One process over some documents. Resolves to its answers, in order, up to the document that it did not survive. */

@@ -1,5 +1,5 @@
 // Entries of a state repository that are not what they should be: links, submodules, programs, names that some systems cannot have.
-import type { Problem, ProblemCode } from "../model/problem.ts";
+import { errorIn, type Problem } from "../model/problem.ts";
 import { isStatePath } from "../model/repository.ts";
 
 /** Names that a file system, a shell or a terminal may take for something else. */
@@ -20,11 +20,11 @@ export function isOdd(path: string): boolean {
 
 /** The problem of one entry below the folders that are read, or null. `mode` is as Git writes it. */
 export function oddEntry(path: string, mode: string): Problem | null {
-  if (mode === "120000") return problem(path, "SW503", `${path} is a symbolic link`, "commit the file itself");
-  if (mode === "160000") return problem(path, "SW503", `${path} is a submodule`, "commit the files themselves");
+  if (mode === "120000") return errorIn(path, "SW503", `${path} is a symbolic link`, "commit the file itself");
+  if (mode === "160000") return errorIn(path, "SW503", `${path} is a submodule`, "commit the files themselves");
   if (isOdd(path)) {
     const shown = JSON.stringify(path);
-    return problem(
+    return errorIn(
       path,
       "SW505",
       `${shown} has a name that not every system can have`,
@@ -33,7 +33,7 @@ export function oddEntry(path: string, mode: string): Problem | null {
   }
   // A program beside the settings is a mistake only where it is read as settings.
   if (mode === "100755" && isStatePath(path))
-    return problem(path, "SW504", `${path} is executable`, `git update-index --chmod=-x ${path}`);
+    return errorIn(path, "SW504", `${path} is executable`, `git update-index --chmod=-x ${path}`);
   return null;
 }
 
@@ -45,11 +45,7 @@ export function clashes(paths: Iterable<string>): Problem[] {
     const key = path.toLowerCase();
     const other = seen.get(key);
     if (other === undefined) seen.set(key, path);
-    else problems.push(problem(path, "SW506", `${path} and ${other} differ in case alone`, "rename one of them"));
+    else problems.push(errorIn(path, "SW506", `${path} and ${other} differ in case alone`, "rename one of them"));
   }
   return problems;
-}
-
-function problem(file: string, code: ProblemCode, ...[message, remedy]: [string, string]): Problem {
-  return { file, line: 1, column: 1, severity: "error", code, message, remedy };
 }

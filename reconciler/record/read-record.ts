@@ -1,11 +1,10 @@
 // The record as it stands in a commit of `observed`.
 import { Failure } from "../model/failure.ts";
 import { decodeRecord, recordFormat, type SubjectRecord } from "../model/record.ts";
-import { foldersOf } from "./commit.ts";
 import type { Git } from "./git.ts";
 import { headFile } from "./layout.ts";
 import { missing } from "./objects.ts";
-import type { Folders } from "./tree.ts";
+import { Folders } from "./tree.ts";
 
 export interface ReadRecord {
   readonly subjects: Map<string, SubjectRecord>;
@@ -16,9 +15,11 @@ export interface ReadRecord {
 /** Every record at a commit of `observed`, its folders, and the epoch; nothing for a repository without a record. */
 export async function readRecord(git: Git, commit: string | null): Promise<ReadRecord> {
   const subjects = new Map<string, SubjectRecord>();
-  const folders = await foldersOf(git, commit);
-  if (commit === null) return { subjects, epoch: 0, folders };
-  const files = [...folders.files()].filter(({ path }) => path === headFile || /^(hosts|groups)\//.test(path));
+  if (commit === null) return { subjects, epoch: 0, folders: Folders.empty() };
+  const files: { readonly path: string; readonly id: string }[] = [];
+  const folders = await Folders.read(git.objects, `${commit}^{tree}`, (path, id) => {
+    if (path === headFile || /^(hosts|groups)\//.test(path)) files.push({ path, id });
+  });
   let epoch = 0;
   await git.objects.each(
     files.map(({ id }) => id),

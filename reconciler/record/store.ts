@@ -5,6 +5,7 @@ import type { LoadedRecord, RecordChange, RecordReader, RecordStatus, RecordWrit
 import { decodeRecord, encodeRecord, recordFormat, recordLimits, type SubjectRecord } from "../model/record.ts";
 import { commitObject, planCommit, recordMessage, Summaries, writeCommit } from "./commit.ts";
 import { archivedBefore, archivePrefix, archiveRef, follow } from "./follow.ts";
+import { parentOf } from "./git.ts";
 import { Journal, type JournalEntry } from "./journal.ts";
 import { headFile, recordPath } from "./layout.ts";
 import { defaultPace, fetchSign, type Pace, type SignOfLife, Silence, standingBy } from "./leader.ts";
@@ -300,8 +301,7 @@ export class GitRecord implements RecordReader, RecordWriter {
   private async interrupted(): Promise<string | null> {
     const { tip } = this.publisher;
     const pending = await this.options.git.objects.read(pendingRef);
-    const parent = /^parent ([0-9a-f]{40})$/m.exec(pending?.data.toString() ?? "")?.[1];
-    return pending !== null && parent === tip ? pending.id : tip;
+    return pending !== null && parentOf(pending.data.toString()) === tip ? pending.id : tip;
   }
 
   private applyJournal(subjects: Map<string, SubjectRecord>, entries: readonly JournalEntry[]): void {

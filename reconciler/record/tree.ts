@@ -80,8 +80,12 @@ export class Folders {
     return new Folders(new Map(), "");
   }
 
-  /** Reads every folder of a tree, a level at a time. */
-  static async read(objects: ObjectReader, root: string): Promise<Folders> {
+  /** Reads every folder of a tree, a level at a time; `take` is given every file with the id of its blob. */
+  static async read(
+    objects: ObjectReader,
+    root: string,
+    take: (path: string, id: string) => void = () => {},
+  ): Promise<Folders> {
     const raws = new Map<string, Buffer>();
     let id = "";
     let level: { path: string; id: string }[] = [{ path: "", id: root }];
@@ -96,8 +100,11 @@ export class Folders {
           // A copy of its own: the answer is a part of a chunk that must not be kept.
           raws.set(folder.path, Buffer.from(object.data));
           if (folder.path === "") id = object.id;
-          for (const item of parseTree(object.data))
-            if (isFolder(item)) next.push({ path: joined(folder.path, item.name), id: item.id });
+          for (const item of parseTree(object.data)) {
+            const path = joined(folder.path, item.name);
+            if (isFolder(item)) next.push({ path, id: item.id });
+            else take(path, item.id);
+          }
         },
       );
       level = next;
@@ -105,31 +112,28 @@ export class Folders {
     return new Folders(raws, id);
   }
 
-  /** Every file, with its path and the id of its blob. */
-  *files(): Generator<{ readonly path: string; readonly id: string }> {
-    for (const [path, raw] of this.raws)
-      for (const item of parseTree(raw)) if (!isFolder(item)) yield { path: joined(path, item.name), id: item.id };
-  }
-
   /** What the edits make of the folders, and the objects that come with it. Nothing changes before `adopt`. */
   plan(edits: readonly TreeEdit[]): FoldersPlan {
-    const byFolder = new Map<string, Map<string, TreeItem | null>>();
+    const levels: Map<string, Map<string, TreeItem | null>>[] = [];
+    const inFolder = (folder: string): Map<string, TreeItem | null> => {
+      const depth = folder === "" ? 0 : folder.split("/").length;
+      while (levels.length <= depth) levels.push(new Map());
+      const items = levels[depth]?.get(folder) ?? new Map<string, TreeItem | null>();
+      levels[depth]?.set(folder, items);
+      return items;
+    };
     const put = (path: string, item: { mode: string; id: string } | null): void => {
       const slash = path.lastIndexOf("/");
-      const folder = path.slice(0, Math.max(slash, 0));
       const name = path.slice(slash + 1);
-      const items = byFolder.get(folder) ?? new Map<string, TreeItem | null>();
-      byFolder.set(folder, items.set(name, item === null ? null : { ...item, name }));
+      inFolder(path.slice(0, Math.max(slash, 0))).set(name, item === null ? null : { ...item, name });
     };
     for (const { path, id } of edits) put(path, id === null ? null : { mode: fileMode, id });
-    if (edits.length === 0 && this.id === "") byFolder.set("", new Map());
+    if (edits.length === 0 && this.id === "") inFolder("");
     const objects: NewObject[] = [];
     const changed = new Map<string, Buffer>();
     // The deepest first: what becomes of a folder is an edit of the one above it.
-    while (byFolder.size > 0) {
-      const depth = Math.max(...[...byFolder.keys()].map(depthOf));
-      for (const [folder, items] of [...byFolder].filter(([path]) => depthOf(path) === depth)) {
-        byFolder.delete(folder);
+    for (const level of levels.toReversed()) {
+      for (const [folder, items] of level) {
         const raw = applyEdits(this.raws.get(folder), items);
         const object = newObject("tree", raw);
         changed.set(folder, raw);
@@ -155,10 +159,6 @@ function applyEdits(raw: Buffer | undefined, edits: ReadonlyMap<string, TreeItem
   const items = raw ? parseTree(raw).filter(({ name }) => !edits.has(name)) : [];
   for (const item of edits.values()) if (item !== null) items.push(item);
   return encodeTree(items);
-}
-
-function depthOf(path: string): number {
-  return path === "" ? 0 : path.split("/").length;
 }
 
 /** A path from a folder, empty for the root, and a name in it. */

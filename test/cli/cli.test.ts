@@ -7,6 +7,7 @@ import { promisify } from "node:util";
 import * as assert from "uvu/assert";
 import { importCommand } from "../../reconciler/cli/act.ts";
 import { publishedSchemas } from "../../reconciler/model/schemas.ts";
+import { exists } from "../../reconciler/record/disk.ts";
 import { cli, openExample, Reconciler, root } from "../support/example.ts";
 import { freePort } from "../support/sshd.ts";
 import { suite } from "../support/suite.ts";
@@ -15,10 +16,7 @@ import { tempFolder, until } from "../support/temp.ts";
 const run = promisify(execFile);
 const test = suite("cli");
 const shared = join(root, "../shared/conformance");
-const hasShared = await access(shared).then(
-  () => true,
-  () => false,
-);
+const hasShared = await exists(shared);
 
 test("init, check, plan, run --once, status, history: a new repository works from the first minute", async () => {
   await using dir = await tempFolder();

@@ -1,5 +1,5 @@
 // One suite for every transport that runs steps: real processes, over the local one and over a real sshd.
-import { access, mkdir, readdir, readFile, rm } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import * as assert from "uvu/assert";
@@ -9,6 +9,7 @@ import { LocalTransport, SshTransport, type Transport } from "../../reconciler/a
 import type { Outcome } from "../../reconciler/model/ports.ts";
 import { parseHost } from "../../reconciler/model/subject.ts";
 import type { Action, Host, Step } from "../../reconciler/model/types.ts";
+import { exists } from "../../reconciler/record/disk.ts";
 import { findSshd, startSshd } from "../support/sshd.ts";
 import { suite } from "../support/suite.ts";
 import { tempFolder, until } from "../support/temp.ts";
@@ -53,10 +54,7 @@ const rootMarkers = "/var/lib/stateward";
 
 async function openSsh(): Promise<Rig> {
   const dir = await tempFolder();
-  const wasThere = await access(rootMarkers).then(
-    () => true,
-    () => false,
-  );
+  const wasThere = await exists(rootMarkers);
   const server = await startSshd(sshd ?? "", dir.path);
   const transport = new SshTransport({
     runProcess,

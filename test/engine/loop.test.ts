@@ -73,6 +73,11 @@ const chainFiles = (target: string, machine: object = chain): Files => ({
   "machines/chain.yaml": machine,
   "hosts/a.yaml": localHost("a", { chain: target }),
 });
+/** A lamp that is turned on only when the guard holds. */
+const guardedLamp = (when: string): object => ({
+  ...lamp,
+  states: { ...lamp.states, on: { enter: [{ from: "off", when, steps: [{ run: "x" }] }] } },
+});
 const never = {
   ...chain,
   states: { ...chain.states, c: { enter: [{ from: "b", steps: [{ name: "to-c", run: "step c", repeat: "never" }] }] } },
@@ -357,21 +362,7 @@ test("D4: a commit with a problem changes nothing: the last good one stays in fo
 });
 
 test("a host that waits for a group starts when the last fact that it read comes true, and nobody else is asked", async () => {
-  const guarded = {
-    ...lamp,
-    states: {
-      ...lamp.states,
-      on: {
-        enter: [
-          {
-            from: "off",
-            when: 'host.name == "a" || group.first.all(h, h.states["lamp"] == "on")',
-            steps: [{ run: "x" }],
-          },
-        ],
-      },
-    },
-  };
+  const guarded = guardedLamp('host.name == "a" || group.first.all(h, h.states["lamp"] == "on")');
   const files = {
     "machines/lamp.yaml": guarded,
     "hosts/a.yaml": localHost("a", { lamp: "on" }),
@@ -455,21 +446,7 @@ test("D6: while main is rewound, nothing is started", async () => {
 });
 
 test("a host that waits is woken by a commit that takes away what it waited for", async () => {
-  const guarded = {
-    ...lamp,
-    states: {
-      ...lamp.states,
-      on: {
-        enter: [
-          {
-            from: "off",
-            when: 'host.name != "b" || hosts.all(h, h.name == "b" || h.labels.quiet == "yes")',
-            steps: [{ run: "x" }],
-          },
-        ],
-      },
-    },
-  };
+  const guarded = guardedLamp('host.name != "b" || hosts.all(h, h.name == "b" || h.labels.quiet == "yes")');
   const files = {
     "machines/lamp.yaml": guarded,
     "hosts/a.yaml": localHost("a", { lamp: "off" }, { labels: { quiet: "no" } }),

@@ -1,20 +1,13 @@
 // Who leads, who stands by, and what a leader does that was away for a while. Paces are short here; what is measured is order, not time.
 import { join } from "node:path";
 import * as assert from "uvu/assert";
-import type { RecordChange } from "../../reconciler/model/ports.ts";
 import { defaultPace, type Pace, Silence } from "../../reconciler/record/leader.ts";
 import { type OpenStore, openStore, Remote, type StoreSetup } from "../support/git-remote.ts";
 import { suite } from "../support/suite.ts";
 import { tempFolder, until } from "../support/temp.ts";
-import { commit, record } from "../support/world.ts";
+import { lampChange as change } from "../support/world.ts";
 
 const test = suite("leader");
-
-const change = (name: string, state: string): RecordChange => ({
-  record: record(name, "lamp", { state }),
-  summary: `${name}: off -> ${state} (lamp)`,
-  desired: commit,
-});
 
 /** A leader that shows no life after this pace is replaced soon. */
 const quick: Pace = { beatMs: 3_600_000, patienceMs: 2000, lookMs: 50, leaseMs: 3_600_000 };

@@ -2,31 +2,19 @@
 import { chmod, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as assert from "uvu/assert";
-import { runProcess } from "../../reconciler/adapters/process.ts";
 import { openWorkspace } from "../../reconciler/cli/workspace.ts";
-import type { RecordChange } from "../../reconciler/model/ports.ts";
 import { checkRemote } from "../../reconciler/record/git.ts";
-import { openBare } from "../../reconciler/record/mirror.ts";
-import { quickList } from "../../reconciler/record/quick-list.ts";
-import { Remote as RemoteRefs } from "../../reconciler/record/remote.ts";
-import { GitRecord } from "../../reconciler/record/store.ts";
-import { TipsFile } from "../../reconciler/record/tips.ts";
-import { desiredOf, Remote } from "../support/git-remote.ts";
+import type { GitRecord } from "../../reconciler/record/store.ts";
+import { desiredOf, openStore, Remote } from "../support/git-remote.ts";
 import { type GitServer, type GitServerOptions, serveGit } from "../support/http-backend.ts";
 import { findSshd, startSshd } from "../support/sshd.ts";
 import { suite } from "../support/suite.ts";
 import { tempFolder } from "../support/temp.ts";
-import { commit, lamp, localHost, record } from "../support/world.ts";
+import { lampChange as change, lamp, localHost } from "../support/world.ts";
 
 const test = suite("remote");
 const files = { "machines/lamp.yaml": lamp, "hosts/a.yaml": localHost("a", { lamp: "on" }) };
 const sshd = await findSshd();
-
-const change = (name: string, state: string): RecordChange => ({
-  record: record(name, "lamp", { state }),
-  summary: `${name}: off -> ${state} (lamp)`,
-  desired: commit,
-});
 
 interface Rig extends AsyncDisposable {
   readonly remote: Remote;
@@ -52,31 +40,19 @@ async function overHttp(dir: string, options: GitServerOptions = {}): Promise<Ri
     },
   );
   const { git: gitOptions } = openWorkspace({ folder: dir, credentials, repository: [url] });
-  const git = await openBare(join(dir, "r/mirror.git"), runProcess, gitOptions);
-  const tips = await TipsFile.open(join(dir, "r"));
-  const origin = new RemoteRefs(git, url, quickList(git, url, runProcess));
-  const alerts: string[] = [];
-  const store = new GitRecord({
-    git,
-    remote: origin,
-    tips,
-    journalDir: join(dir, "r/journal"),
-    leadership: { instance: "r", host: "test", takeOver: true },
-    windowMs: () => 3_600_000,
-    onFenced: (message) => alerts.push(message),
-    onNotice: () => {},
-    onAlert: (message) => alerts.push(message),
-  });
-  const mirror = desiredOf({ git, tips }, origin);
+  const opened = await openStore(url, join(dir, "r"), { git: gitOptions });
+  const mirror = desiredOf(opened, opened.origin);
   const dispose = async (): Promise<void> => {
-    await store.close();
+    await opened[Symbol.asyncDispose]();
     await server.close();
   };
   return {
     remote,
     server,
-    store,
-    alerts,
+    store: opened.store,
+    get alerts() {
+      return [...opened.fenced, ...opened.alerts];
+    },
     poll: async () => (await mirror.poll()).kind,
     [Symbol.asyncDispose]: dispose,
   };
@@ -172,26 +148,16 @@ test.needs("sshd", sshd !== null, "over ssh: followed and recorded, with a key f
   await chmod(server.identity, 0o600);
   const { git: options } = openWorkspace({ folder: dir.path, credentials: server.identity, repository: [url] });
   const command = `${options.env?.GIT_SSH_COMMAND ?? ""} -o UserKnownHostsFile=${dir.path}/known -o StrictHostKeyChecking=accept-new`;
-  const git = await openBare(join(dir.path, "r/mirror.git"), runProcess, { env: { GIT_SSH_COMMAND: command } });
-  const tips = await TipsFile.open(join(dir.path, "r"));
-  const origin = new RemoteRefs(git, url);
-  const store = new GitRecord({
-    git,
-    remote: origin,
-    tips,
-    journalDir: join(dir.path, "r/journal"),
-    leadership: { instance: "r", host: "test", takeOver: false },
-    windowMs: () => 3_600_000,
-    onFenced: () => {},
-    onNotice: () => {},
-    onAlert: () => {},
+  await using opened = await openStore(url, join(dir.path, "r"), {
+    git: { env: { GIT_SSH_COMMAND: command } },
+    leadership: { takeOver: false },
   });
-  assert.is((await desiredOf({ git, tips }, origin).poll()).kind, "changed");
+  const { store } = opened;
+  assert.is((await desiredOf(opened, opened.origin).poll()).kind, "changed");
   await store.load();
   await store.append(change("a", "on"));
   await store.flush();
   assert.is(await remote.git("rev-list", "--count", "observed"), "2");
-  await store.close();
   await server[Symbol.asyncDispose]();
 });
 

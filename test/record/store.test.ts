@@ -2,33 +2,23 @@
 import { appendFile, cp, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import * as assert from "uvu/assert";
-import type { RecordChange } from "../../reconciler/model/ports.ts";
-import { encodeRecord, type SubjectRecord } from "../../reconciler/model/record.ts";
+import { encodeRecord } from "../../reconciler/model/record.ts";
 import { foldersOf, writeCommit } from "../../reconciler/record/commit.ts";
 import { readHistory } from "../../reconciler/record/history.ts";
 import { recordPath } from "../../reconciler/record/layout.ts";
 import { defaultPace } from "../../reconciler/record/leader.ts";
 import { readRecord } from "../../reconciler/record/read-record.ts";
-import { type OpenStore, openStore, Remote, type StoreSetup } from "../support/git-remote.ts";
+import { lead, type OpenStore, openStore, Remote, type StoreSetup } from "../support/git-remote.ts";
 import { suite } from "../support/suite.ts";
 import { tempFolder, until } from "../support/temp.ts";
-import { commit, record } from "../support/world.ts";
+import { lampChange as change, commit, record, lampStates as states } from "../support/world.ts";
 
 const test = suite("store");
 
-const change = (
-  name: string,
-  state: string,
-  summary: string | null = `${name}: off -> ${state} (lamp)`,
-): RecordChange => ({ record: record(name, "lamp", { state }), summary, desired: commit });
-const states = (subjects: readonly SubjectRecord[]): string[] =>
-  subjects.map(({ name, machines }) => `${name} ${machines.lamp?.state}`).toSorted();
-
 test("D1: what was acknowledged is there after a crash, without any push", async () => {
   await using dir = await tempFolder();
-  const remote = await Remote.create(dir.path);
-  await using first = await openStore(remote.path, join(dir.path, "r"));
-  await first.store.load();
+  await using first = await lead(dir.path);
+  const { remote } = first;
   await first.store.append(change("a", "on"));
   await first.store.append(change("b", "on"));
   await first.store.append(change("a", "busy"));
@@ -42,9 +32,8 @@ test("D1: what was acknowledged is there after a crash, without any push", async
 
 test("D1: a torn line at the end of the journal was never acknowledged, and is cut", async () => {
   await using dir = await tempFolder();
-  const remote = await Remote.create(dir.path);
-  await using first = await openStore(remote.path, join(dir.path, "r"));
-  await first.store.load();
+  await using first = await lead(dir.path);
+  const { remote } = first;
   await first.store.append(change("a", "on"));
   const [segment] = (await readdir(join(dir.path, "r/journal"))).filter((name) => name.endsWith(".log"));
   await appendFile(join(dir.path, "r/journal", segment ?? ""), '0123456789abcdef {"record":{"host":"b"');
@@ -107,9 +96,8 @@ test("D3: two that start at once on a fresh remote: exactly one leads", async ()
 
 test("a lost reply does no harm: the commit that the remote took is recognised as ours", async () => {
   await using dir = await tempFolder();
-  const remote = await Remote.create(dir.path);
-  await using first = await openStore(remote.path, join(dir.path, "r"));
-  await first.store.load();
+  await using first = await lead(dir.path);
+  const { remote } = first;
   await first.store.append(change("a", "on"));
   const tip = first.tips.now.pushed;
   const files = [{ path: recordPath("host", "a"), content: encodeRecord(record("a", "lamp", { state: "on" })) }];
@@ -134,9 +122,8 @@ test("a lost reply does no harm: the commit that the remote took is recognised a
 
 test("a push that was cut off by a crash is repeated with the same commit object", async () => {
   await using dir = await tempFolder();
-  const remote = await Remote.create(dir.path);
-  await using first = await openStore(remote.path, join(dir.path, "r"));
-  await first.store.load();
+  await using first = await lead(dir.path);
+  const { remote } = first;
   await first.store.append(change("a", "on"));
   const tip = first.tips.now.pushed;
   const files = [{ path: recordPath("host", "a"), content: encodeRecord(record("a", "lamp", { state: "on" })) }];
@@ -209,9 +196,8 @@ test("D1: what was decided later is what the record says, also when the lease is
 
 test("D1: a journal that is written anew while a commit is being made keeps what the commit is made of", async () => {
   await using dir = await tempFolder();
-  const remote = await Remote.create(dir.path);
-  await using first = await openStore(remote.path, join(dir.path, "r"));
-  await first.store.load();
+  await using first = await lead(dir.path);
+  const { remote } = first;
   const names = Array.from({ length: 1200 }, (_, index) => `h${index}`);
   await Promise.all(names.map((name) => first.store.append(change(name, "on"))));
   const inner = first.store as unknown as {
@@ -245,10 +231,8 @@ test("closing ends a load: nobody leads who was closed", async () => {
 
 test("the remote is down: everything stays in the journal, and is pushed as one commit when it is back", async () => {
   await using dir = await tempFolder();
-  const remote = await Remote.create(dir.path);
-  await using opened = await openStore(remote.path, join(dir.path, "r"));
-  const { store } = opened;
-  await store.load();
+  await using opened = await lead(dir.path);
+  const { remote, store } = opened;
   await rename(remote.path, `${remote.path}.away`);
   await store.append(change("a", "on"));
   await store.flush().then(
@@ -270,10 +254,8 @@ test("the remote is down: everything stays in the journal, and is pushed as one 
 
 test("the journal is cut once its content is pushed", async () => {
   await using dir = await tempFolder();
-  const remote = await Remote.create(dir.path);
-  await using opened = await openStore(remote.path, join(dir.path, "r"));
+  await using opened = await lead(dir.path);
   const { store } = opened;
-  await store.load();
   for (let round = 0; round < 5; round++) {
     await store.append(change("a", round % 2 === 0 ? "on" : "busy"));
     await store.flush();
@@ -283,10 +265,8 @@ test("the journal is cut once its content is pushed", async () => {
 
 test("what changed in a window is one commit: subject, one line a change, and trailers that Git reads", async () => {
   await using dir = await tempFolder();
-  const remote = await Remote.create(dir.path);
-  await using opened = await openStore(remote.path, join(dir.path, "r"));
-  const { store } = opened;
-  await store.load();
+  await using opened = await lead(dir.path);
+  const { remote, store } = opened;
   for (let index = 0; index < 12; index++) await store.append(change(`h${index}`, "on"));
   await store.flush();
   assert.is(await remote.git("log", "-1", "--format=%s", "observed"), "h0: off -> on (lamp) (+11)");
@@ -312,20 +292,16 @@ test("what changed in a window is one commit: subject, one line a change, and tr
 
 test("R2: a flush without changes makes no commit", async () => {
   await using dir = await tempFolder();
-  const remote = await Remote.create(dir.path);
-  await using opened = await openStore(remote.path, join(dir.path, "r"));
-  const { store } = opened;
-  await store.load();
+  await using opened = await lead(dir.path);
+  const { remote, store } = opened;
   await store.flush();
   assert.is(await remote.git("rev-list", "--count", "observed"), "1");
 });
 
 test("D5: the record read from the repository equals what was written, at every commit", async () => {
   await using dir = await tempFolder();
-  const remote = await Remote.create(dir.path);
-  await using opened = await openStore(remote.path, join(dir.path, "r"));
+  await using opened = await lead(dir.path);
   const { store, git } = opened;
-  await store.load();
   const memory = new Map<string, string>();
   for (let round = 0; round < 8; round++) {
     for (const name of ["a", "b", "c"].slice(round % 3)) {
@@ -344,10 +320,8 @@ test("D5: the record read from the repository equals what was written, at every 
 
 test("a record of a newer format is refused, not guessed at", async () => {
   await using dir = await tempFolder();
-  const remote = await Remote.create(dir.path);
-  await using opened = await openStore(remote.path, join(dir.path, "r"));
-  const { store, git } = opened;
-  await store.load();
+  await using opened = await lead(dir.path);
+  const { remote, git } = opened;
   const newer = await writeCommit(git, await foldersOf(git, opened.tips.now.pushed), {
     ref: "refs/heads/x",
     parent: opened.tips.now.pushed,
@@ -368,11 +342,8 @@ const eager = { pace: { ...defaultPace, lookMs: 20 } };
 
 test("D6: a record that was rewound is not followed before a person says so", async () => {
   await using dir = await tempFolder();
-  const remote = await Remote.create(dir.path);
-  await using first = await openStore(remote.path, join(dir.path, "r"));
-  await first.store.load();
-  await first.store.append(change("a", "on"));
-  await first.store.flush();
+  await using first = await lead(dir.path, change("a", "on"));
+  const { remote } = first;
   await remote.git("update-ref", "refs/heads/observed", "observed~1");
   await using second = await openStore(remote.path, join(dir.path, "r"), { leadership: eager });
   const loading = second.store.load();
@@ -390,9 +361,8 @@ test("D6: a record that was rewound is not followed before a person says so", as
 
 test("D6: a record that is gone from the remote is not begun anew before a person says so", async () => {
   await using dir = await tempFolder();
-  const remote = await Remote.create(dir.path);
-  await using first = await openStore(remote.path, join(dir.path, "r"));
-  await first.store.load();
+  await using first = await lead(dir.path);
+  const { remote } = first;
   await remote.git("update-ref", "-d", "refs/heads/observed");
   await rm(join(dir.path, "r/mirror.git"), { recursive: true });
   await using second = await openStore(remote.path, join(dir.path, "r"), { leadership: eager });
@@ -405,13 +375,8 @@ test("D6: a record that is gone from the remote is not begun anew before a perso
 
 test("history tells what became of one host, newest first, and of no other", async () => {
   await using dir = await tempFolder();
-  const remote = await Remote.create(dir.path);
-  await using opened = await openStore(remote.path, join(dir.path, "r"));
+  await using opened = await lead(dir.path, change("a", "on"), change("b", "on"));
   const { store, git } = opened;
-  await store.load();
-  await store.append(change("a", "on"));
-  await store.append(change("b", "on"));
-  await store.flush();
   await store.append(change("a", "busy", "a: on -> busy (lamp)"));
   await store.flush();
   const entries = await readHistory({ git, remote: null }, "refs/stateward/observed", { name: "a", limit: 10 });

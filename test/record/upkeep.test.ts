@@ -4,28 +4,18 @@ import { join } from "node:path";
 import * as assert from "uvu/assert";
 import { runProcess } from "../../reconciler/adapters/process.ts";
 import { Failure } from "../../reconciler/model/failure.ts";
-import type { RecordChange } from "../../reconciler/model/ports.ts";
-import type { SubjectRecord } from "../../reconciler/model/record.ts";
 import { readHistory } from "../../reconciler/record/history.ts";
 import { Journal, type JournalEntry } from "../../reconciler/record/journal.ts";
 import { Maintenance } from "../../reconciler/record/maintenance.ts";
 import { markDamaged, openMirror } from "../../reconciler/record/mirror.ts";
 import { crc32, listPacks, newObject, objectId, writePack } from "../../reconciler/record/pack.ts";
 import { readRecord } from "../../reconciler/record/read-record.ts";
-import { git, openStore, Remote, type StoreSetup } from "../support/git-remote.ts";
+import { git, lead, openStore, Remote, type StoreSetup } from "../support/git-remote.ts";
 import { suite } from "../support/suite.ts";
 import { tempFolder } from "../support/temp.ts";
-import { commit, record } from "../support/world.ts";
+import { lampChange as change, commit, lampStates as states } from "../support/world.ts";
 
 const test = suite("upkeep");
-
-const change = (name: string, state: string): RecordChange => ({
-  record: record(name, "lamp", { state }),
-  summary: `${name}: off -> ${state} (lamp)`,
-  desired: commit,
-});
-const states = (subjects: Iterable<SubjectRecord>): string[] =>
-  [...subjects].map(({ name, machines }) => `${name} ${machines.lamp?.state}`).toSorted();
 
 test("a pack of ours is one that Git reads, whatever the size and kind of its objects", async () => {
   await using dir = await tempFolder();
@@ -50,10 +40,8 @@ test("the checksum is that of zlib, with or without Node's own", () => {
 
 test("maintenance joins the packs, keeps every object, and leaves who reads undisturbed", async () => {
   await using dir = await tempFolder();
-  const remote = await Remote.create(dir.path);
-  await using opened = await openStore(remote.path, join(dir.path, "r"));
-  const { store, git: mirror } = opened;
-  await store.load();
+  await using opened = await lead(dir.path);
+  const { remote, store, git: mirror } = opened;
   for (let round = 0; round < 12; round++) {
     await store.append(change(`h${round % 4}`, round % 8 < 4 ? "on" : "busy"));
     await store.flush();
@@ -87,9 +75,8 @@ test("maintenance joins the packs, keeps every object, and leaves who reads undi
 
 test("an archive gives observed a new root with the same files; history reads across the seam, and others follow", async () => {
   await using dir = await tempFolder();
-  const remote = await Remote.create(dir.path);
-  await using first = await openStore(remote.path, join(dir.path, "r"));
-  await first.store.load();
+  await using first = await lead(dir.path);
+  const { remote } = first;
   await first.store.append(change("a", "on"));
   await first.store.append(change("b", "on"));
   await using watcher = await openStore(remote.path, join(dir.path, "w"), { leadership: { takeOver: false } });
@@ -185,11 +172,8 @@ test("a line of the journal that cannot be written whole is taken back, and does
 
 test("D6: a new root that does not name what was followed, or has other files, is not followed", async () => {
   await using dir = await tempFolder();
-  const remote = await Remote.create(dir.path);
-  await using first = await openStore(remote.path, join(dir.path, "r"));
-  await first.store.load();
-  await first.store.append(change("a", "on"));
-  await first.store.flush();
+  await using first = await lead(dir.path, change("a", "on"));
+  const { remote } = first;
   const old = await remote.git("rev-parse", "observed");
   const empty = await remote.git("hash-object", "-t", "tree", "-w", "/dev/null");
   for (const [tree, archived] of [
@@ -211,12 +195,9 @@ test("D6: a new root that does not name what was followed, or has other files, i
 
 test("a power cut: empty refs and stale locks go, half a pack is ignored, and the record goes on", async () => {
   await using dir = await tempFolder();
-  const remote = await Remote.create(dir.path);
   const data = join(dir.path, "r");
-  await using first = await openStore(remote.path, data);
-  await first.store.load();
-  await first.store.append(change("a", "on"));
-  await first.store.flush();
+  await using first = await lead(dir.path, change("a", "on"));
+  const { remote } = first;
   await first.store.append(change("b", "on"));
   await truncate(join(data, "mirror.git/refs/stateward/observed"), 0);
   await truncate(join(data, "mirror.git/refs/stateward/pending"), 0);
@@ -234,12 +215,9 @@ test("a power cut: empty refs and stale locks go, half a pack is ignored, and th
 
 test("a damaged mirror is set aside and fetched afresh, and the journal is applied to it", async () => {
   await using dir = await tempFolder();
-  const remote = await Remote.create(dir.path);
   const data = join(dir.path, "r");
-  await using first = await openStore(remote.path, data);
-  await first.store.load();
-  await first.store.append(change("a", "on"));
-  await first.store.flush();
+  await using first = await lead(dir.path, change("a", "on"));
+  const { remote } = first;
   await first.store.append(change("a", "busy"));
   const folder = join(data, "mirror.git/objects/pack");
   const head = await first.git.run(["rev-parse", "refs/stateward/observed:stateward.json"]);
@@ -296,10 +274,9 @@ test("a long journal is written anew with the last word on each subject, and los
 
 test("D6: what was accepted is remembered outside the mirror", async () => {
   await using dir = await tempFolder();
-  const remote = await Remote.create(dir.path);
   const data = join(dir.path, "r");
-  await using first = await openStore(remote.path, data);
-  await first.store.load();
+  await using first = await lead(dir.path);
+  const { remote } = first;
   const tips = JSON.parse(await readFile(join(data, "tips.json"), "utf8")) as Record<string, unknown>;
   assert.is(tips.observed, await remote.git("rev-parse", "observed"));
   assert.is(tips.pushed, tips.observed);

@@ -4,11 +4,13 @@ import { mkdir, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { runProcess } from "../../reconciler/adapters/process.ts";
+import type { RecordChange } from "../../reconciler/model/ports.ts";
 import { RepositoryLoader } from "../../reconciler/model/repository.ts";
 import { DocumentCache } from "../../reconciler/record/document-cache.ts";
-import type { Git } from "../../reconciler/record/git.ts";
+import type { Git, GitOptions } from "../../reconciler/record/git.ts";
 import type { Leadership } from "../../reconciler/record/leader.ts";
 import { DesiredMirror, openBare } from "../../reconciler/record/mirror.ts";
+import { quickList } from "../../reconciler/record/quick-list.ts";
 import { Remote as RemoteRefs } from "../../reconciler/record/remote.ts";
 import { GitRecord } from "../../reconciler/record/store.ts";
 import { TipsFile } from "../../reconciler/record/tips.ts";
@@ -87,15 +89,18 @@ export interface OpenStore extends AsyncDisposable {
   readonly notices: string[];
   readonly alerts: string[];
   readonly tips: TipsFile;
+  readonly origin: RemoteRefs;
 }
 
 /** A mirror with what a data folder has besides. */
 export async function openMirror(
   remote: string,
   folder: string,
+  options: GitOptions = {},
 ): Promise<{ git: Git; tips: TipsFile; origin: RemoteRefs }> {
-  const mirror = await openBare(join(folder, "mirror.git"), runProcess);
-  return { git: mirror, tips: await TipsFile.open(folder), origin: new RemoteRefs(mirror, remote) };
+  const mirror = await openBare(join(folder, "mirror.git"), runProcess, options);
+  const origin = new RemoteRefs(mirror, remote, quickList(mirror, remote, runProcess));
+  return { git: mirror, tips: await TipsFile.open(folder), origin };
 }
 
 /** Follows `main` of a remote, with nothing cached on the disk. */
@@ -110,13 +115,25 @@ export function desiredOf(
 export interface StoreSetup {
   readonly windowMs?: number;
   readonly leadership?: Partial<Leadership>;
+  /** For every Git call. */
+  readonly git?: GitOptions;
   /** Stands in for pushing; it is given the real thing. */
   readonly pushing?: (real: RemoteRefs["push"]) => RemoteRefs["push"];
 }
 
+/** A fresh remote in `dir`, and a record in the folder `r` beside it that leads, with these changes pushed. */
+export async function lead(dir: string, ...changes: readonly RecordChange[]): Promise<OpenStore & { remote: Remote }> {
+  const remote = await Remote.create(dir);
+  const opened = await openStore(remote.path, join(dir, "r"));
+  await opened.store.load();
+  for (const change of changes) await opened.store.append(change);
+  if (changes.length > 0) await opened.store.flush();
+  return { ...opened, remote };
+}
+
 /** A record over the remote, with its own folder. Without `windowMs` it pushes only when it is told to. It takes the lead at once. */
 export async function openStore(remote: string, folder: string, options: StoreSetup = {}): Promise<OpenStore> {
-  const { git: mirror, tips, origin } = await openMirror(remote, folder);
+  const { git: mirror, tips, origin } = await openMirror(remote, folder, options.git);
   if (options.pushing) origin.push = options.pushing(origin.push.bind(origin));
   const fenced: string[] = [];
   const notices: string[] = [];
@@ -132,5 +149,5 @@ export async function openStore(remote: string, folder: string, options: StoreSe
     onNotice: (message) => notices.push(message),
     onAlert: (message) => alerts.push(message),
   });
-  return { store, git: mirror, tips, fenced, notices, alerts, [Symbol.asyncDispose]: () => store.close() };
+  return { store, git: mirror, tips, origin, fenced, notices, alerts, [Symbol.asyncDispose]: () => store.close() };
 }

@@ -1,24 +1,17 @@
 // A real OpenSSH server on loopback, if one is installed.
 import { execFile, spawn } from "node:child_process";
-import { access, mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { exists } from "../../reconciler/record/disk.ts";
 
 const run = promisify(execFile);
 const candidates = ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/sbin/sshd"];
 
 /** Path of sshd, or null. */
 export async function findSshd(): Promise<string | null> {
-  for (const path of candidates) {
-    if (
-      await access(path).then(
-        () => true,
-        () => false,
-      )
-    )
-      return path;
-  }
+  for (const path of candidates) if (await exists(path)) return path;
   return null;
 }
 

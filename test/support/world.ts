@@ -1,6 +1,6 @@
 // Builders of state repositories and worlds, so that a test says only what matters to it.
 import { stringify } from "yaml";
-import type { DesiredCommit } from "../../reconciler/model/ports.ts";
+import type { DesiredCommit, RecordChange } from "../../reconciler/model/ports.ts";
 import { formatProblem, hasErrors } from "../../reconciler/model/problem.ts";
 import { emptyRecord, freshMachine, type MachineRecord, type SubjectRecord } from "../../reconciler/model/record.ts";
 import type { HostReport } from "../../reconciler/model/report.ts";
@@ -45,6 +45,17 @@ export const lamp = {
     busy: { enter: [{ from: "on", steps: [{ run: "be busy" }] }] },
   },
 };
+
+/** A change of what is recorded of a lamp, with its line for the commit message. */
+export const lampChange = (
+  name: string,
+  state: string,
+  summary: string | null = `${name}: off -> ${state} (lamp)`,
+): RecordChange => ({ record: record(name, "lamp", { state }), summary, desired: commit });
+
+/** `NAME STATE` of every lamp, in order. */
+export const lampStates = (subjects: Iterable<SubjectRecord>): string[] =>
+  [...subjects].map(({ name, machines }) => `${name} ${machines.lamp?.state}`).toSorted();
 
 /** a -> b -> c -> d, in one direction, each by one step that may repeat. */
 export const chain = {
