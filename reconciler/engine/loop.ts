@@ -354,7 +354,7 @@ export class Engine {
   private async inquire(host: Host, claim: string, step: Step | undefined): Promise<Inquiry> {
     const nowhere: Inquiry = { kind: "unknown", message: "its outcome is kept nowhere" };
     // Only what runs on the host leaves a claim there.
-    if (step && !runsOnHost(step.action)) return nowhere;
+    if (step && !runsOnHost(step)) return nowhere;
     const incarnation = this.records.get(host.name)?.incarnation ?? null;
     const answer = await this.ports.actor.inquire({ host, incarnation, claim });
     // A step that a commit has removed may have been of a sort that leaves no claim: then none says nothing.

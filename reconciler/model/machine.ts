@@ -1,10 +1,12 @@
 // Machines: from a schema-checked value to a `Machine`, with the problems that a schema cannot see.
+import { type Amount, parseAmount } from "./amount.ts";
 import { digest } from "./digest.ts";
 import { parseDuration } from "./duration.ts";
 import { automaticLoop, findPath, reachableFrom, statesWithoutWayTo } from "./graph.ts";
 import { errorAt, nearest, type Problem, type ProblemCode } from "./problem.ts";
 import { redact } from "./redact.ts";
-import type { Action, Check, Machine, State, Step, Transition } from "./types.ts";
+import { parseDrift, type RawDrift } from "./subject.ts";
+import type { Action, Barrier, Check, Machine, Recovery, Remedy, State, Step, Transition } from "./types.ts";
 import type { ParsedYaml, YamlPath } from "./yaml.ts";
 
 /** Raw shapes after the schema check; keys are those of the format. */
@@ -28,13 +30,39 @@ interface RawHttp {
 interface RawStep extends RawAction {
   name?: string;
   repeat?: "always" | "never";
+  on?: "host" | "controller";
 }
 interface RawEntry {
   from: string | string[];
   when?: string;
   auto?: boolean;
   cost?: number;
+  governors?: string[];
   steps?: RawStep[];
+}
+interface RawBarrier {
+  group: string;
+  machine?: string;
+  state?: string | string[];
+  count?: string | number;
+  within?: string;
+  proceed_if?: string | number;
+  then?: "fail" | "ask";
+}
+interface RawRecovery {
+  lost_after?: string;
+  then?: Recovery["then"];
+  tries?: number;
+  reboot?: RawStep[];
+  replace?: RawStep[];
+}
+interface RawRemedy {
+  name: string;
+  when: string;
+  for?: string;
+  clear?: string;
+  steps: RawStep[];
+  limit?: string;
 }
 interface RawState {
   description?: string;
@@ -42,12 +70,16 @@ interface RawState {
   transient?: boolean;
   enter?: RawEntry[];
   check?: RawAction;
+  barrier?: RawBarrier;
 }
 interface RawMachine {
   machine: string;
   description?: string;
   initial: string;
   states: Record<string, RawState | null>;
+  drift?: RawDrift;
+  recovery?: RawRecovery;
+  remedies?: RawRemedy[];
 }
 
 const stepTimeoutMs = 300_000;
@@ -71,9 +103,10 @@ export function parseMachine(parsed: ParsedYaml): ParsedMachine {
   const problems: Problem[] = [];
   const states = new Map<string, State>();
   for (const [name, state] of Object.entries(raw.states)) {
-    states.set(name, parseState(name, state ?? {}));
+    states.set(name, parseState(raw.machine, name, state ?? {}));
     problems.push(...checkActions(parsed, name, state ?? {}));
   }
+  problems.push(...checkRepairs(parsed, raw));
   const transitions = Object.entries(raw.states).flatMap(([to, state]) =>
     (state?.enter ?? []).flatMap((entry, index) =>
       parseEntry(to, entry).map((transition) => {
@@ -89,6 +122,9 @@ export function parseMachine(parsed: ParsedYaml): ParsedMachine {
     file: parsed.file,
     states,
     transitions,
+    drift: parseDrift(raw.drift),
+    recovery: parseRecovery(raw.recovery ?? {}),
+    remedies: (raw.remedies ?? []).map(parseRemedy),
   };
   const entryPath: TransitionPath = (transition) => paths.get(transition) ?? [];
   problems.push(...checkStates(parsed, machine, entryPath));
@@ -96,13 +132,52 @@ export function parseMachine(parsed: ParsedYaml): ParsedMachine {
   return { machine, problems, entryPath };
 }
 
-function parseState(name: string, raw: RawState): State {
+function parseState(machine: string, name: string, raw: RawState): State {
   return {
     name,
     description: raw.description ?? "",
     available: raw.available ?? false,
     transient: raw.transient ?? false,
     check: raw.check === undefined ? null : parseCheck(raw.check),
+    barrier: raw.barrier === undefined ? null : parseBarrier(raw.barrier, machine, raw.enter ?? []),
+  };
+}
+
+function parseBarrier(raw: RawBarrier, machine: string, entries: readonly RawEntry[]): Barrier {
+  const from = entries.flatMap((entry) => entry.from);
+  const amountOf = (value: string | number | undefined): Amount | null =>
+    value === undefined ? null : parseAmount(value);
+  return {
+    group: raw.group,
+    machine: raw.machine ?? machine,
+    states: raw.state === undefined ? from : [raw.state].flat(),
+    count: amountOf(raw.count),
+    withinMs: raw.within === undefined ? null : parseDuration(raw.within),
+    proceedIf: amountOf(raw.proceed_if),
+    then: raw.then ?? "ask",
+  };
+}
+
+function parseRecovery(raw: RawRecovery): Recovery {
+  return {
+    lostAfterMs: parseDuration(raw.lost_after ?? "5m"),
+    then: raw.then ?? "replay",
+    tries: raw.tries ?? 3,
+    reboot: (raw.reboot ?? []).flatMap((step) => parseStep(step) ?? []),
+    replace: (raw.replace ?? []).flatMap((step) => parseStep(step) ?? []),
+  };
+}
+
+function parseRemedy(raw: RawRemedy): Remedy {
+  const [limit = "", within = ""] = (raw.limit ?? "3 in 1h").split(" in ");
+  return {
+    name: raw.name,
+    when: raw.when,
+    forMs: parseDuration(raw.for ?? "5m"),
+    clearMs: parseDuration(raw.clear ?? "1m"),
+    steps: raw.steps.flatMap((step) => parseStep(step) ?? []),
+    limit: Number(limit),
+    limitMs: parseDuration(within),
   };
 }
 
@@ -119,6 +194,7 @@ function parseEntry(to: string, entry: RawEntry): Transition[] {
     when: entry.when ?? null,
     auto: entry.auto ?? false,
     cost: entry.cost ?? 1,
+    governors: entry.governors ?? [],
     steps,
   }));
 }
@@ -131,6 +207,7 @@ function parseStep(raw: RawStep): Step | null {
     title: raw.name ?? redact(titleOf(action)),
     repeat: raw.repeat ?? "always",
     timeoutMs: raw.timeout === undefined ? stepTimeoutMs : parseDuration(raw.timeout),
+    on: raw.on ?? "host",
     action,
   };
 }
@@ -207,6 +284,36 @@ function checkActions(parsed: ParsedYaml, name: string, raw: RawState): Problem[
   return places.flatMap(([path, action]) => checkAction(parsed, path, action));
 }
 
+/** Steps of remedies and recovery, and names that stand twice. */
+function checkRepairs(parsed: ParsedYaml, { remedies = [], recovery = {} }: RawMachine): Problem[] {
+  const places: [YamlPath, RawStep][] = [
+    ...remedies.flatMap(({ steps }, index) =>
+      steps.map((step, at): [YamlPath, RawStep] => [["remedies", index, "steps", at], step]),
+    ),
+    ...(["reboot", "replace"] as const).flatMap((rung) =>
+      (recovery[rung] ?? []).map((step, at): [YamlPath, RawStep] => [["recovery", rung, at], step]),
+    ),
+  ];
+  const problems = places.flatMap(([path, step]) => checkAction(parsed, path, step));
+  for (const [index, { name }] of remedies.entries()) {
+    if (remedies.findIndex((remedy) => remedy.name === name) === index) continue;
+    problems.push(
+      problem(parsed, ["remedies", index, "name"], "SW201", `two remedies are called ${name}`, "rename one"),
+    );
+  }
+  for (const [path, step] of places) {
+    const isElsewhere = step.on === "controller" || step.http !== undefined;
+    if (path[1] !== "replace" || isElsewhere) continue;
+    const message = "a host that is replaced cannot run the steps that replace it";
+    problems.push(problem(parsed, path, "SW208", message, "use http, or on: controller"));
+  }
+  if (recovery.then === "replace" && (recovery.replace ?? []).length === 0) {
+    const message = "recovery says replace, and has no steps for it";
+    problems.push(problem(parsed, ["recovery", "then"], "SW106", message, "add recovery.replace"));
+  }
+  return problems;
+}
+
 function checkAction(parsed: ParsedYaml, path: YamlPath, action: RawAction): Problem[] {
   const kinds = ["run", "shell", "http", "tcp", "write"].filter((kind) => kind in action);
   if (kinds.length !== 1) {
@@ -223,6 +330,10 @@ function checkAction(parsed: ParsedYaml, path: YamlPath, action: RawAction): Pro
         "pass the value through env, and use it as a quoted variable",
       ),
     ];
+  }
+  if ((action as RawStep).on === "controller" && action.run === undefined && action.shell === undefined) {
+    const message = "on: controller belongs to run and shell";
+    return [problem(parsed, [...path, "on"], "SW105", message, "remove it: http and tcp are made from there anyway")];
   }
   if (action.env !== undefined && action.run === undefined && action.shell === undefined) {
     return [problem(parsed, [...path, "env"], "SW105", "env belongs to run and shell", "remove it")];

@@ -47,6 +47,8 @@ export const problemCodes = {
   SW208: "the host's transport cannot run this step",
   SW209: "the target is a state that is only passed through",
   SW210: "a machine is carried twice",
+  SW211: "no such group",
+  SW212: "no such governor in stateward.yaml",
   SW301: "the machine has no such state",
   SW302: "the state cannot be reached from the initial state",
   SW303: "no way leads back from the state to the initial state",

@@ -1,6 +1,7 @@
 // The record of one subject (a host, or a group with machines of its own) as it stands on the branch `observed`.
 // Encoding is canonical: one value has one text, so an unchanged record is an unchanged blob.
 import { Failure } from "./failure.ts";
+import { same } from "./same.ts";
 
 /** Version of the record's format; a program refuses a newer one. */
 export const recordFormat = 1;
@@ -30,13 +31,15 @@ export interface Applied {
   readonly at: string;
   /** Commit of `main` in force. */
   readonly desired: string;
+  /** How long the transition to it took, in milliseconds; absent where it was only observed. */
+  readonly ms?: number;
 }
 
 /** A transition under way, or one that failed and may be tried again. */
 export interface Attempt {
   readonly from: string;
   readonly to: string;
-  readonly reason: "target" | "replay" | "auto";
+  readonly reason: "target" | "replay" | "auto" | "remedy";
   /** 1 for the first try. */
   readonly number: number;
   readonly status: "running" | "failed";
@@ -69,6 +72,39 @@ export interface Unsteady {
   readonly error: string;
 }
 
+/** A repair of a machine: since when it has been wanted, and when it ran. */
+export interface RemedyRecord {
+  /** Since when its condition has held; null while it does not. */
+  readonly since: string | null;
+  /** Since when the condition has not held any more, while that is not yet long enough. */
+  readonly over: string | null;
+  /** When it ran, within its limit's time, oldest first. */
+  readonly runs: readonly string[];
+  /** Rungs of the ladder that were climbed since it began: 0 for the remedy itself. */
+  readonly rung: number;
+}
+
+/** What a machine waits for when nothing of its own keeps it back. */
+export interface Waiting {
+  /** Such as `governor license-server`. */
+  readonly for: string;
+  readonly since: string;
+  /** A person said to go on without. */
+  readonly waived?: boolean;
+}
+
+/** What is known of a machine that is not simply at rest or on its way. Absent where there is nothing to know. */
+export interface Upkeep {
+  /** The target state that it was seen to have left: what brings it back is healing, not a change. */
+  readonly fellFrom: string | null;
+  readonly waiting: Waiting | null;
+  /** When it was seen to have left its target, within the time that flapping looks at, oldest first. */
+  readonly falls: readonly string[];
+  readonly remedies: Readonly<Record<string, RemedyRecord>>;
+  /** State that was adopted in place of the target. */
+  readonly adopted: string | null;
+}
+
 export interface MachineRecord {
   readonly state: string;
   readonly since: string;
@@ -91,10 +127,69 @@ export interface MachineRecord {
   /** Digests of the latest idempotency keys, oldest first. */
   readonly updateKeys: readonly string[];
   readonly conditions: readonly Condition[];
+  readonly upkeep?: Upkeep;
+}
+
+/** What is known of a host that was lost. */
+export interface LostRecord {
+  /** When it was lost last: found silent for too long, or rebuilt. */
+  readonly at: string;
+  /** No word from it since. */
+  readonly silent: boolean;
+  /** When a recovery began; null while none is under way. */
+  readonly recovering: string | null;
+  /** When recoveries failed within the last day, oldest first. */
+  readonly failed: readonly string[];
+  /** Nothing is tried any more until a person says so. */
+  readonly quarantined: boolean;
+}
+
+/** A hold that a person has put on some hosts. */
+export interface FleetHold {
+  readonly select: string;
+  readonly reason: string;
+  readonly by: string;
+  readonly at: string;
+  readonly until: string | null;
+}
+
+export interface Approval {
+  readonly commit: string;
+  readonly by: string;
+  readonly at: string;
+}
+
+/** How far a change of targets has spread. */
+export interface RolloutRecord {
+  /** Digest of what is wanted: another one pre-empts it. */
+  readonly id: string;
+  readonly commit: string;
+  readonly since: string;
+  /** 0 is the canary. */
+  readonly wave: number;
+  readonly phase: "running" | "soaking" | "halted" | "done";
+  readonly phaseSince: string;
+  /** Why it is halted; empty otherwise. */
+  readonly message: string;
+}
+
+/** What concerns more than one host. */
+export interface FleetRecord {
+  readonly holds: readonly FleetHold[];
+  /** Latest last. */
+  readonly approvals: readonly Approval[];
+  /** By scope: `group NAME`, or `machine NAME` for hosts in no group with a rollout of its own. */
+  readonly rollouts: Readonly<Record<string, RolloutRecord>>;
+  /** Set while too many hosts were lost; nothing is healed until a person releases it. */
+  readonly braked: { readonly at: string; readonly message: string } | null;
+  /** The last time that a person released the brake: losses before it are not counted. */
+  readonly released: { readonly at: string; readonly by: string; readonly reason: string } | null;
+  /** Hosts that were replaced, within the last hour. */
+  readonly wipes: readonly { readonly host: string; readonly at: string }[];
 }
 
 export interface SubjectRecord {
-  readonly kind: "host" | "group";
+  readonly kind: "host" | "group" | "fleet";
   readonly name: string;
   /** Null for groups, and for hosts that were never seen. */
   readonly incarnation: string | null;
@@ -103,6 +198,39 @@ export interface SubjectRecord {
   readonly sequence: number;
   readonly address: string | null;
   readonly machines: Readonly<Record<string, MachineRecord>>;
+  /** Absent for a host that was never lost. */
+  readonly lost?: LostRecord;
+  /** When the host's file was removed; absent while it is there. */
+  readonly removed?: string;
+  /** Of the one record of the whole fleet. */
+  readonly fleet?: FleetRecord;
+}
+
+/** Name of the record of the whole fleet: no host or group can have it. */
+export const fleetName = "@fleet";
+
+export const emptyFleet: FleetRecord = {
+  holds: [],
+  approvals: [],
+  rollouts: {},
+  braked: null,
+  released: null,
+  wipes: [],
+};
+
+const emptyUpkeep: Upkeep = { fellFrom: null, waiting: null, falls: [], remedies: {}, adopted: null };
+
+export function upkeepOf({ upkeep }: Pick<MachineRecord, "upkeep">): Upkeep {
+  return upkeep ?? emptyUpkeep;
+}
+
+/** The entry with a part of its upkeep replaced; the same value when that says nothing new. */
+export function withUpkeep(entry: MachineRecord, change: Partial<Upkeep>): MachineRecord {
+  const before = upkeepOf(entry);
+  const after = { ...before, ...change };
+  if (same(before, after)) return entry;
+  const { upkeep: _before, ...rest } = entry;
+  return same(after, emptyUpkeep) ? rest : { ...rest, upkeep: after };
 }
 
 /** Idempotency keys kept for each machine; a key older than these may count again. */
@@ -110,7 +238,7 @@ export const updateKeysMax = 500;
 /** Former incarnations kept for each host. */
 export const formerMax = 16;
 
-export function emptyRecord(kind: "host" | "group", name: string): SubjectRecord {
+export function emptyRecord(kind: SubjectRecord["kind"], name: string): SubjectRecord {
   return { kind, name, incarnation: null, former: [], sequence: 0, address: null, machines: {} };
 }
 
@@ -135,8 +263,9 @@ export function freshMachine(state: string, at: string, desired: string): Machin
 
 /** Canonical JSON with a final newline: the name, then keys in order, two spaces of indent, so that `git diff` reads well. */
 export function encodeRecord(record: SubjectRecord): string {
-  const { kind, name, ...rest } = record;
-  return `${JSON.stringify({ [kind]: name, ...(sortKeys(rest) as object) }, null, 2)}\n`;
+  const { kind, name, fleet, ...rest } = record;
+  const whole = fleet === undefined ? rest : { machines: rest.machines, ...fleet };
+  return `${JSON.stringify({ [kind]: name, ...(sortKeys(whole) as object) }, null, 2)}\n`;
 }
 
 /** Reads what `encodeRecord` wrote. Throws a Failure for anything else: a record is never guessed at. */
@@ -148,6 +277,7 @@ export function decodeRecord(text: string, where: string): SubjectRecord {
     throw corrupt(where, "it is not JSON", cause);
   }
   if (typeof value !== "object" || value === null) throw corrupt(where, "it is not an object");
+  if ("fleet" in value) return decodeFleet(value as Partial<FleetRecord>);
   const { host, group, ...rest } = value as Record<string, unknown>;
   const name = host ?? group;
   if (typeof name !== "string" || (host !== undefined && group !== undefined))
@@ -159,7 +289,14 @@ export function decodeRecord(text: string, where: string): SubjectRecord {
       throw corrupt(where, `machine ${machine} is incomplete`);
   }
   const kind = host === undefined ? "group" : "host";
-  const { incarnation = null, former = [], sequence = 0, address = null } = rest as Partial<SubjectRecord>;
+  const {
+    incarnation = null,
+    former = [],
+    sequence = 0,
+    address = null,
+    lost,
+    removed,
+  } = rest as Partial<SubjectRecord>;
   return {
     kind,
     name,
@@ -168,7 +305,19 @@ export function decodeRecord(text: string, where: string): SubjectRecord {
     sequence,
     address,
     machines: whole(rest.machines as SubjectRecord["machines"]),
+    ...(lost === undefined ? {} : { lost }),
+    ...(removed === undefined ? {} : { removed }),
   };
+}
+
+function decodeFleet(value: Partial<FleetRecord>): SubjectRecord {
+  const { holds, approvals, rollouts, braked, released, wipes } = { ...emptyFleet, ...value };
+  return fleetSubject({ holds, approvals, rollouts, braked, released, wipes });
+}
+
+/** The record of the whole fleet as any other record is kept. */
+export function fleetSubject(fleet: FleetRecord): SubjectRecord {
+  return { ...emptyRecord("fleet", fleetName), fleet };
 }
 
 const machineKeys = Object.keys(freshMachine("", "", "")).length;
@@ -176,7 +325,8 @@ const machineKeys = Object.keys(freshMachine("", "", "")).length;
 /** Machines with every key; what an earlier version has written lacks some. */
 function whole(machines: SubjectRecord["machines"]): SubjectRecord["machines"] {
   const entries = Object.entries(machines);
-  if (entries.every(([, entry]) => Object.keys(entry).length === machineKeys)) return machines;
+  if (entries.every(([, entry]) => Object.keys(entry).length >= machineKeys + Number("upkeep" in entry)))
+    return machines;
   return Object.fromEntries(
     entries.map(([machine, entry]) => [
       machine,

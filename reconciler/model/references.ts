@@ -27,7 +27,8 @@ export function checkReferences(
   const problems: Problem[] = [];
   const addresses = new Map<string, string>();
   for (const entry of entries) {
-    if (entry.kind === "machine") problems.push(...checkExpressions(entry, guards));
+    if (entry.kind === "machine") problems.push(...checkExpressions(entry, guards), ...checkNames(entry, repository));
+    if (entry.kind === "settings") problems.push(...checkFleet(entry.parsed, repository, guards));
     if (entry.kind === "host") {
       const check = new SubjectCheck(() => locate(entry), repository, guards);
       problems.push(...check.host(entry.host, addresses));
@@ -37,6 +38,7 @@ export function checkReferences(
       problems.push(...check.targets(entry.group));
       if (entry.group.select !== null)
         problems.push(...checkBoolean(entry.parsed, ["select"], entry.group.select, guards));
+      problems.push(...checkOrder(entry.parsed, entry.group.rollout ?? { order: [] }, repository));
     }
   }
   return problems;
@@ -73,7 +75,77 @@ function checkExpressions(entry: MachineEntry, guards: GuardCompiler): Problem[]
         ...checkTemplates(parsed, ["states", state.name, "check"], templatesOf(state.check.action), guards),
       );
   }
+  for (const [index, { when, steps }] of machine.remedies.entries()) {
+    problems.push(...checkBoolean(parsed, ["remedies", index, "when"], when, guards));
+    for (const [at, step] of steps.entries())
+      problems.push(...checkTemplates(parsed, ["remedies", index, "steps", at], templatesOf(step.action), guards));
+  }
+  for (const rung of ["reboot", "replace"] as const) {
+    for (const [at, step] of machine.recovery[rung].entries())
+      problems.push(...checkTemplates(parsed, ["recovery", rung, at], templatesOf(step.action), guards));
+  }
   return problems;
+}
+
+/** Names in a machine of what stands elsewhere: groups and machines of barriers, governors. */
+function checkNames({ machine, parsed, entryPath }: MachineEntry, repository: Repository): Problem[] {
+  const problems: Problem[] = [];
+  for (const { name, barrier } of machine.states.values()) {
+    if (barrier === null) continue;
+    const path = ["states", name, "barrier"];
+    const other = repository.machines.get(barrier.machine);
+    if (!repository.groups.has(barrier.group))
+      problems.push(missing(parsed, [...path, "group"], "SW211", ["group", barrier.group, repository.groups]));
+    if (!other)
+      problems.push(missing(parsed, [...path, "machine"], "SW203", ["machine", barrier.machine, repository.machines]));
+    for (const state of barrier.states) {
+      if (!other || other.states.has(state)) continue;
+      const near = nearest(state, [...other.states.keys()]);
+      const remedy = near === null ? `states: ${[...other.states.keys()].join(", ")}` : `did you mean ${near}?`;
+      problems.push(report(parsed, [...path, "state"], "SW204", `${other.name} has no state ${state}`, remedy));
+    }
+  }
+  const seen = new Set<string>();
+  for (const transition of machine.transitions) {
+    for (const governor of transition.governors) {
+      const path = [...entryPath(transition), "governors"];
+      if (repository.settings.governors.has(governor) || seen.has(path.join("/") + governor)) continue;
+      seen.add(path.join("/") + governor);
+      problems.push(missing(parsed, path, "SW212", ["governor", governor, repository.settings.governors]));
+    }
+  }
+  return problems;
+}
+
+function missing(
+  parsed: ParsedYaml,
+  path: YamlPath,
+  code: ProblemCode,
+  ...[[what, name, known]]: [[what: string, name: string, known: ReadonlyMap<string, unknown>]]
+): Problem {
+  const near = nearest(name, [...known.keys()]);
+  return report(parsed, path, code, `no ${what} is called ${name}`, near === null ? "add it" : `did you mean ${near}?`);
+}
+
+/** What stateward.yaml says about hosts: selectors of windows, regions in order. */
+function checkFleet(parsed: ParsedYaml, repository: Repository, guards: GuardCompiler): Problem[] {
+  const { windows = [] } = (parsed.value ?? {}) as { windows?: { select?: string }[] };
+  const selectors = windows.flatMap(({ select }, index) =>
+    select === undefined ? [] : checkBoolean(parsed, ["windows", index, "select"], select, guards),
+  );
+  return [...selectors, ...checkOrder(parsed, repository.settings.rollout, repository)];
+}
+
+function checkOrder(parsed: ParsedYaml, { order }: { order: readonly string[] }, repository: Repository): Problem[] {
+  const { regions } = repository.settings;
+  if (regions === null) return [];
+  return order.flatMap((region, index) => {
+    if (regions.includes(region)) return [];
+    const near = nearest(region, regions);
+    const remedy = near === null ? `regions: ${regions.join(", ")}` : `did you mean ${near}?`;
+    const message = `stateward.yaml lists no region ${region}`;
+    return [report(parsed, ["rollout", "order", index], "SW206", message, remedy)];
+  });
 }
 
 function checkTemplates(
@@ -222,8 +294,10 @@ class SubjectCheck {
       if (!machine) continue;
       const path = target === null ? ["machines"] : ["targets", name];
       const failed = new Set<string>();
-      for (const step of new Set(machine.transitions.flatMap(({ steps }) => steps))) {
-        if (host.transport === "agent" && runsOnHost(step.action))
+      const { transitions, remedies, recovery } = machine;
+      const repairs = [...remedies.flatMap(({ steps }) => steps), ...recovery.reboot, ...recovery.replace];
+      for (const step of new Set([...transitions.flatMap(({ steps }) => steps), ...repairs])) {
+        if (host.transport === "agent" && runsOnHost(step))
           failed.add(`transport|the step "${step.title}" needs ssh or local`);
         for (const error of this.unfilled(host, step.action)) failed.add(`template|${step.title}: ${error}`);
       }

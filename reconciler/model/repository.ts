@@ -6,8 +6,8 @@ import { type ParsedMachine, parseMachine } from "./machine.ts";
 import { patched } from "./patched-map.ts";
 import { errorAt, errorIn, hasErrors, type Problem, sortProblems } from "./problem.ts";
 import { addressKey, checkReferences } from "./references.ts";
-import { groupSchema, hostSchema, type JsonSchema, machineSchema, settingsSchema } from "./schemas.ts";
-import { parseGroup, parseHost, parseSettings } from "./subject.ts";
+import { groupSchema, holidaysSchema, hostSchema, type JsonSchema, machineSchema, settingsSchema } from "./schemas.ts";
+import { groupRollout, parseGroup, parseHost, parseSettings } from "./subject.ts";
 import type { Group, Host, Machine, ParsedDocument, Repository, SourceFile } from "./types.ts";
 import { validate } from "./validate.ts";
 import { type ParsedYaml, parseYaml } from "./yaml.ts";
@@ -30,11 +30,13 @@ export interface LoadedRepository {
 export interface LoadOptions {
   /** Says whether a cron expression is one; without it every expression passes. */
   readonly isCron?: (expression: string) => boolean;
+  /** Says why a window's cron expression and zone are not, or null; without it every one passes. */
+  readonly windowError?: (cron: string, zone: string) => string | null;
 }
 
 /** One file, parsed and checked by itself. */
 export type Entry = { readonly file: string; readonly id: string } & (
-  | { readonly kind: "settings"; readonly parsed: ParsedYaml }
+  | { readonly kind: "settings" | "holidays"; readonly parsed: ParsedYaml }
   | ({ readonly kind: "machine"; readonly parsed: ParsedYaml } & ParsedMachine)
   | { readonly kind: "host"; readonly host: Host }
   | { readonly kind: "group"; readonly parsed: ParsedYaml; readonly group: Group }
@@ -129,7 +131,7 @@ export function isStatePath(path: string): boolean {
   return schemaOf(path) !== null;
 }
 
-type Kind = "settings" | "machine" | "subject";
+type Kind = "settings" | "holidays" | "machine" | "subject";
 
 /** True for the files whose text is needed besides their value: all but those of hosts, which are many. */
 export function needsText({ path, parsed }: Pick<SourceFile, "path" | "parsed">): boolean {
@@ -138,6 +140,7 @@ export function needsText({ path, parsed }: Pick<SourceFile, "path" | "parsed">)
 
 function schemaOf(path: string): Kind | null {
   if (path === "stateward.yaml") return "settings";
+  if (path === "holidays.yaml") return "holidays";
   if (!path.endsWith(".yaml") && !path.endsWith(".yml")) return null;
   if (/\/\.ya?ml$/.test(path)) return null;
   return path.startsWith("hosts/") ? "subject" : path.startsWith("machines/") ? "machine" : null;
@@ -165,6 +168,7 @@ function validated(parsed: ParsedYaml): ParsedDocument {
 function schemaFor(file: string, value: unknown): JsonSchema {
   const kind = schemaOf(file);
   if (kind === "settings") return settingsSchema;
+  if (kind === "holidays") return holidaysSchema;
   if (kind === "machine") return machineSchema;
   return isGroup(value) ? groupSchema : hostSchema;
 }
@@ -182,7 +186,7 @@ function parseFile({ path: file, id, text, parsed: known }: SourceFile): Entry {
   let whole: ParsedYaml | null = null;
   const locate: ParsedYaml["locate"] = (path, what) => (whole ??= parseYaml(file, text ?? "")).locate(path, what);
   const parsed: ParsedYaml = { file, value, problems: [], locate };
-  if (kind === "settings") return { kind, file, id, parsed };
+  if (kind === "settings" || kind === "holidays") return { kind, file, id, parsed };
   if (kind === "machine") return { kind, file, id, parsed, ...parseMachine(parsed) };
   return { kind: "group", file, id, parsed, group: parseGroup(parsed) };
 }
@@ -196,10 +200,8 @@ function assemble(
   const machines = new Map<string, Machine>();
   const hosts = new Map<string, Host>();
   const groups = new Map<string, Group>();
-  let settings = parseSettings({});
   for (const entry of entries.values()) {
     if (entry.kind === "invalid" || entry.kind === "machine") problems.push(...entry.problems);
-    if (entry.kind === "settings") settings = parseSettings(entry.parsed.value);
     if (entry.kind === "machine")
       addOnce(machines, entry.machine, () => locate(entry), { key: "machine", taken: new Map(), problems });
     if (entry.kind === "host")
@@ -207,10 +209,18 @@ function assemble(
     if (entry.kind === "group")
       addOnce(groups, entry.group, () => locate(entry), { key: "group", taken: hosts, problems });
   }
+  const valueIn = (path: string): unknown => {
+    const entry = entries.get(path);
+    return entry !== undefined && "parsed" in entry ? entry.parsed.value : null;
+  };
+  const settings = parseSettings(valueIn("stateward.yaml"), valueIn("holidays.yaml"));
   problems.push(...checkSettings(entries, settings, options));
   const guards = new GuardCompiler([...groups.keys()].toSorted());
-  for (const group of groups.values())
-    groups.set(group.name, { ...group, members: selectMembers(group, hosts, guards) });
+  for (const group of groups.values()) {
+    const entry = entries.get(group.file);
+    const rollout = entry?.kind === "group" ? groupRollout(entry.parsed, settings.rollout) : null;
+    groups.set(group.name, { ...group, rollout, members: selectMembers(group, hosts, guards) });
+  }
   const repository: Repository = { settings, machines, hosts, groups };
   problems.push(...checkReferences(entries.values(), repository, { guards, locate }));
   const rest = { entries, unlocated: [...unlocated], key: Symbol("repository"), delta: null };
@@ -324,11 +334,45 @@ function checkSettings(
     const remedy = "run stateward init, or add one: an empty map {} will do";
     return [errorIn("stateward.yaml", "SW501", "the repository has no stateward.yaml", remedy)];
   }
-  if (entry.kind !== "settings" || options.isCron === undefined || options.isCron(settings.poll)) return [];
+  if (entry.kind !== "settings") return [];
+  const problems = checkWindows(entry.parsed, options);
+  if (options.isCron?.(settings.poll) !== false) return problems;
   const message = `poll is not a cron expression: ${settings.poll}`;
-  return [
-    errorAt(entry.parsed.locate(["poll"]), "SW105", message, 'for example "*/15 * * * * *" for every 15 seconds'),
-  ];
+  const place = entry.parsed.locate(["poll"]);
+  return [...problems, errorAt(place, "SW105", message, 'for example "*/15 * * * * *" for every 15 seconds')];
+}
+
+/** What a schema cannot say of windows: a start needs a length, and its expression and zone have to be ones. */
+function checkWindows({ value, locate }: ParsedYaml, { windowError }: LoadOptions): Problem[] {
+  const { windows = [] } = (value ?? {}) as { windows?: RawWindow[] };
+  return windows.flatMap((window, index) =>
+    (["allow", "deny"] as const).flatMap((kind): Problem[] => {
+      const time = window[kind];
+      if (time === undefined || (time.holidays === true && time.cron === undefined)) return [];
+      const at = (key: string): ReturnType<typeof locate> => locate(["windows", index, kind, key]);
+      if (time.holidays === true)
+        return [errorAt(at("cron"), "SW105", "a window holds on holidays or by cron, not both", "make two windows")];
+      if (time.cron === undefined || time.for === undefined) {
+        const missing = time.cron === undefined ? "cron" : "for";
+        const remedy = 'such as cron: "0 22 * * *" with for: 6h, or holidays: true';
+        return [errorAt(locate(["windows", index, kind]), "SW106", `a window lacks the key ${missing}`, remedy)];
+      }
+      const error = windowError?.(time.cron, time.zone ?? "UTC") ?? null;
+      return error === null ? [] : [errorAt(at("cron"), "SW105", error, 'for example cron: "0 22 * * 1-5"')];
+    }),
+  );
+}
+
+interface RawWindow {
+  readonly allow?: RawWindowTime;
+  readonly deny?: RawWindowTime;
+}
+
+interface RawWindowTime {
+  readonly cron?: string;
+  readonly for?: string;
+  readonly zone?: string;
+  readonly holidays?: boolean;
 }
 
 /** Adds a value under its name, or a problem where the name is taken. Hosts and groups share their names: both are subjects. */

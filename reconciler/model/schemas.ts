@@ -1,5 +1,6 @@
 // JSON Schemas (2020-12) of the files of a state repository. The build publishes them as files; `docs/formats.md` is generated from them.
 // A key listed under `x-reserved` belongs to the format and is not carried out yet: it is refused, never silently ignored.
+import { amountPattern } from "./amount.ts";
 import { durationPattern } from "./duration.ts";
 
 /** A JSON Schema as plain data. */
@@ -43,6 +44,21 @@ const file = (title: string, description: string, body: JsonSchema): JsonSchema 
   description,
   ...body,
 });
+
+const amount = (description: string): JsonSchema => ({
+  type: ["integer", "string"],
+  minimum: 0,
+  maximum: 1_000_000,
+  pattern: amountPattern,
+  description: `${description}. A count, a share such as 10%, or a fraction such as 2/3`,
+});
+const time = (description: string): JsonSchema => ({ type: "string", format: "date-time", description });
+const cronPattern = "^(\\S+ ){4,5}\\S+$";
+const zone: JsonSchema = {
+  type: "string",
+  pattern: "^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+){0,2}$",
+  description: "Time zone, such as Europe/Berlin; default UTC",
+};
 
 const scalar = { type: ["string", "integer", "boolean"] };
 const port = { type: ["integer", "string"], description: "Port number, or a template that yields one" };
@@ -106,9 +122,14 @@ const step = object(
       enum: ["always", "never"],
       description: "never: run at most once in the life of a host without a person's word (S2)",
     },
+    on: {
+      enum: ["host", "controller"],
+      description: "controller: run and shell on the reconciler's machine instead; default host",
+    },
   },
-  { "x-reserved": ["ansible", "puppet", "chef", "on"], description: "One action, with its limits" },
+  { "x-reserved": ["ansible", "puppet", "chef"], description: "One action, with its limits" },
 );
+const steps = (description: string): JsonSchema => ({ type: "array", items: step, maxItems: 100, description });
 
 const entry = object(
   {
@@ -126,24 +147,125 @@ const entry = object(
       maximum: 1_000_000,
       description: "Cost of the transition for the path to a target; default 1",
     },
-    steps: { type: "array", items: step, maxItems: 100, description: "Steps, in order" },
+    governors: {
+      type: "array",
+      items: named(namePattern, "Governor"),
+      maxItems: 10,
+      uniqueItems: true,
+      description: "Governors of stateward.yaml of which a permit is held while the transition runs",
+    },
+    steps: steps("Steps, in order"),
   },
   { required: ["from"] },
 );
 
-const state = object(
+const barrier = object(
   {
-    description: text("For people"),
-    available: boolean("Counts as up"),
-    transient: boolean("Only passed through: never a target"),
-    enter: { type: "array", items: entry, maxItems: 100, description: "How the state is entered" },
-    check: object(
-      { ...checkActions, env: environment, timeout },
-      { description: "How to see that the state still holds" },
-    ),
+    group: named(groupPattern, "Group whose hosts are waited for"),
+    machine: named(namePattern, "Machine in which they arrive; default this one"),
+    state: {
+      type: ["string", "array"],
+      items: named(statePattern, "State"),
+      minItems: 1,
+      description:
+        "State, or states, in which a host counts as arrived, also when it has gone on from there since; default those from which this state is entered",
+    },
+    count: amount("So many must have arrived; default all of the group"),
+    within: duration("Deadline, from when a host waits there; default none"),
+    proceed_if: amount("At the deadline: go on if at least so many have arrived"),
+    then: {
+      enum: ["fail", "ask"],
+      description: "At the deadline, otherwise: fail the transition, or ask a person (default)",
+    },
   },
-  { "x-reserved": ["barrier"] },
+  { required: ["group"], description: "The state is entered only when the group's hosts have come to it" },
 );
+
+const state = object({
+  description: text("For people"),
+  available: boolean("Counts as up"),
+  transient: boolean("Only passed through: never a target"),
+  enter: { type: "array", items: entry, maxItems: 100, description: "How the state is entered" },
+  check: object(
+    { ...checkActions, env: environment, timeout },
+    { description: "How to see that the state still holds" },
+  ),
+  barrier,
+});
+
+const drift: JsonSchema = {
+  type: ["string", "object"],
+  pattern: "^(correct|adopt|tolerate|alert)$",
+  additionalProperties: false,
+  properties: {
+    mode: { enum: ["correct", "adopt", "tolerate", "alert"], description: "What is done" },
+    until: time("End of tolerate; then it is corrected"),
+  },
+  required: ["mode"],
+  description:
+    "What is done when a host has left its target: correct it (default), adopt what is seen, tolerate it (until a time), or alert and wait for a person",
+};
+
+const recovery = object(
+  {
+    lost_after: duration("No report and no answer for this long, and three missed: the host is lost; default 5m"),
+    then: {
+      enum: ["replay", "replace", "alert"],
+      description:
+        "replay what was applied once it is back (default), replace it with the steps of replace, or only alert and wait for a person",
+    },
+    tries: count("Failed recoveries within 24 h after which the host is quarantined; default 3", 100),
+    reboot: steps("Steps that restart the host, when its remedies are used up; usually http, or on: controller"),
+    replace: steps("Steps that make a new machine in its place; http, or on: controller"),
+  },
+  { description: "What is done when a host is lost" },
+);
+
+const remedy = object(
+  {
+    name: named(keyPattern, "Name of the remedy"),
+    when: text("CEL expression: what is wrong"),
+    for: duration("It must have been so for this long; default 5m"),
+    clear: duration("It must have been over for this long to count as over; default 1m"),
+    steps: { ...steps("Steps of the repair"), minItems: 1 },
+    limit: {
+      type: "string",
+      pattern: "^[1-9][0-9]{0,3} in ([0-9]{1,9}(ms|s|m|h|d))+$",
+      description: "So many times within that time, then the next rung; default 3 in 1h",
+    },
+  },
+  { required: ["name", "when", "steps"] },
+);
+
+const rolloutKeys: JsonSchema = {
+  max_unavailable: amount(
+    "Hosts that may be unavailable or acted upon at once, unknown ones counted; at least 1; default 10%",
+  ),
+  order: {
+    type: "array",
+    items: named(namePattern, "Region"),
+    uniqueItems: true,
+    maxItems: 100,
+    description: "Regions one after the other; others come last",
+  },
+  canary: { type: "integer", minimum: 0, maximum: 10_000, description: "Hosts of the first wave; default 1" },
+  waves: {
+    type: "array",
+    items: amount("Size of a wave"),
+    minItems: 1,
+    maxItems: 100,
+    description:
+      "Sizes of the waves after the canary, each at least 1 host; the last is repeated; default 1%, 10%, 25%",
+  },
+  soak: duration("A wave has to hold for this long before the next one starts; default 0s"),
+  max_failures: {
+    type: "integer",
+    minimum: 0,
+    maximum: 100_000,
+    description: "Hosts that may fail before nothing more is started; none may in the canary; default 0",
+  },
+  paused: boolean("Nothing is started; healing goes on"),
+};
 
 export const machineSchema: JsonSchema = file(
   "Stateward machine",
@@ -161,8 +283,11 @@ export const machineSchema: JsonSchema = file(
         maxProperties: 200,
         description: "States by name",
       },
+      drift,
+      recovery,
+      remedies: { type: "array", items: remedy, maxItems: 50, description: "Repairs that are tried, in order" },
     },
-    { required: ["machine", "initial", "states"], "x-reserved": ["recovery", "remedies", "governors"] },
+    { required: ["machine", "initial", "states"] },
   ),
 );
 
@@ -210,12 +335,13 @@ export const hostSchema: JsonSchema = file(
         {
           reason: text("Why"),
           by: text("Who"),
-          until: { type: "string", format: "date-time", description: "End of the hold, with a zone" },
+          until: time("End of the hold, with a zone"),
         },
         { required: ["reason", "by"], description: "Nothing is done to this host" },
       ),
+      drift,
     },
-    { required: ["host"], "x-reserved": ["drift", "pool"] },
+    { required: ["host"], "x-reserved": ["pool"] },
   ),
 );
 
@@ -231,9 +357,37 @@ export const groupSchema: JsonSchema = file(
       ),
       targets,
       machines,
+      rollout: object(rolloutKeys, { description: "How a change of targets spreads over the group's hosts" }),
+      max_lost: amount("Hosts of the group lost at once beyond which nothing is healed; default 20%, and at least 3"),
     },
-    { required: ["group"], "x-reserved": ["rollout", "governors", "max_lost"] },
+    { required: ["group"] },
   ),
+);
+
+export const datePattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$";
+
+const windowOf = (description: string): JsonSchema =>
+  object(
+    {
+      cron: { type: "string", pattern: cronPattern, description: "Cron expression of its starts" },
+      for: duration("Its length"),
+      holidays: boolean("Every holiday, from midnight to midnight, instead of cron and for"),
+      zone,
+    },
+    { description },
+  );
+
+const holidays = {
+  type: "object",
+  propertyNames: { pattern: datePattern },
+  additionalProperties: { type: "string", maxLength: 200 },
+  maxProperties: 10_000,
+} as const;
+
+export const holidaysSchema: JsonSchema = file(
+  "Stateward holidays",
+  "holidays.yaml, beside stateward.yaml: days by date, for windows with holidays: true",
+  object({ holidays: { ...holidays, description: 'Name of the day by its date, such as "2026-12-25": Christmas' } }),
 );
 
 export const settingsSchema: JsonSchema = file(
@@ -243,7 +397,7 @@ export const settingsSchema: JsonSchema = file(
     {
       poll: {
         type: "string",
-        pattern: "^(\\S+ ){4,5}\\S+$",
+        pattern: cronPattern,
         description: "Cron expression of the Git poll, optionally with seconds; default every 15 seconds",
       },
       look: duration("Between two looks at a host over local or ssh; default 10s"),
@@ -277,8 +431,92 @@ export const settingsSchema: JsonSchema = file(
         user: { type: "string", pattern: "^[a-z_][a-z0-9_-]{0,31}$", description: "Login name where a host has none" },
         identity: text("File with the private key; default what ssh finds by itself"),
       }),
+      rollout: object(
+        {
+          ...rolloutKeys,
+          at_once: amount("Hosts of the fleet that changes act upon at once, at least 1; default 5%, and at most 50"),
+        },
+        { description: "How a change of targets spreads, where no group says otherwise" },
+      ),
+      governors: {
+        type: "object",
+        propertyNames: { pattern: namePattern },
+        maxProperties: 100,
+        additionalProperties: {
+          type: ["integer", "object"],
+          minimum: 1,
+          maximum: 100_000,
+          additionalProperties: false,
+          properties: {
+            limit: count("Permits", 100_000),
+            expires: duration("A permit held for longer does not count any more; default 1h"),
+          },
+          required: ["limit"],
+        },
+        description: "Permits by name: so many transitions that name the governor run at once, in the whole fleet",
+      },
+      brakes: object(
+        {
+          max_lost: amount(
+            "Hosts of the fleet lost at once beyond which nothing is healed; default 10%, and at least 3",
+          ),
+          lost_within: duration("What is at once; default 10m"),
+          quiet_start: {
+            type: "integer",
+            minimum: 0,
+            maximum: 100,
+            description: "After a start nothing is healed for so many report intervals; default 2",
+          },
+          min_reported: amount("Nothing is healed after a start until so many hosts have reported; default 80%"),
+          max_moved: amount(
+            "Hosts that one commit may move without approval; default 10% (at least 1), and at most 50",
+          ),
+          max_removed: {
+            type: "integer",
+            minimum: 0,
+            maximum: 1_000_000,
+            description: "Hosts that one commit may remove without approval; default 5",
+          },
+          max_wipes: {
+            type: "integer",
+            minimum: 0,
+            maximum: 1_000_000,
+            description: "Hosts replaced within an hour; default 5, and 1 of a group within 10 min",
+          },
+        },
+        { description: "Limits beyond which nothing goes on without a person" },
+      ),
+      flapping: object(
+        {
+          limit: count("So many falls from the target ...; default 5", 1000),
+          within: duration("... within this time are flapping, and nothing more is tried; default 10m"),
+        },
+        { description: "When a host counts as flapping" },
+      ),
+      windows: {
+        type: "array",
+        maxItems: 100,
+        description: "When changes may be made; deny wins; running transitions end",
+        items: object(
+          {
+            allow: windowOf("A time in which changes may be made; outside of all of them they may not"),
+            deny: windowOf("A time in which no changes are made"),
+            select: text("CEL expression over host: which hosts; default all"),
+            covers: {
+              enum: ["changes", "all"],
+              description: "changes: rollouts (default); all: healing and remedies too",
+            },
+            reason: text("For people"),
+          },
+          { minProperties: 1 },
+        ),
+      },
+      holidays: {
+        ...holidays,
+        description: 'Holidays by date, such as "2026-12-25": Christmas; those of the file holidays.yaml are added',
+      },
     },
-    { "x-reserved": ["windows", "channels", "brakes", "verify", "governors"] },
+    { "x-reserved": ["channels", "verify"] },
   ),
 );
 
@@ -288,4 +526,5 @@ export const publishedSchemas: Readonly<Record<string, JsonSchema>> = {
   "machine.schema.json": machineSchema,
   "host.schema.json": hostSchema,
   "group.schema.json": groupSchema,
+  "holidays.schema.json": holidaysSchema,
 };

@@ -1,7 +1,7 @@
 // Templates: texts with `${expression}` in them. A value is put in as it is and never becomes syntax: what receives the text decides
 // how it is quoted (argument vectors need no quoting, scripts get values through their environment).
 import type { GuardCompiler, GuardReads, GuardValues } from "./guard.ts";
-import type { Action, Template } from "./types.ts";
+import type { Action, Step, Template } from "./types.ts";
 
 type Part = { readonly text: string } | { readonly expression: string };
 
@@ -71,9 +71,9 @@ export function renderTemplate(template: Template, compiler: GuardCompiler, valu
   return { ok: true, value: text };
 }
 
-/** True for actions that run on the host itself; the others are made from the reconciler's machine. */
-export function runsOnHost({ kind }: Action): boolean {
-  return kind === "run" || kind === "shell" || kind === "write";
+/** True for steps that run on the host itself; the others are made from the reconciler's machine. */
+export function runsOnHost({ on, action }: Pick<Step, "on" | "action">): boolean {
+  return on === "host" && ["run", "shell", "write"].includes(action.kind);
 }
 
 /** Every template of an action, in a fixed order. */

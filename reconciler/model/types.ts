@@ -1,4 +1,5 @@
 // The words of the product as types. Values here are parsed and checked; raw YAML and JSON never travel further than the parsers.
+import type { Amount } from "./amount.ts";
 import type { Problem } from "./problem.ts";
 
 /** Text with `${...}` expressions in it; see `template.ts`. */
@@ -51,6 +52,8 @@ export interface Step {
   readonly title: string;
   readonly repeat: "always" | "never";
   readonly timeoutMs: number;
+  /** `controller`: on the reconciler's machine, in the data folder's own work folder. */
+  readonly on: "host" | "controller";
   readonly action: Action;
 }
 
@@ -68,7 +71,118 @@ export interface Transition {
   /** Taken whenever the guard holds, whatever the target is. */
   readonly auto: boolean;
   readonly cost: number;
+  /** Governors of which one permit each is held while the transition runs. */
+  readonly governors: readonly string[];
   readonly steps: readonly Step[];
+}
+
+/** A state is entered only when enough hosts of a group have come to it. */
+export interface Barrier {
+  readonly group: string;
+  /** Machine in which they arrive. */
+  readonly machine: string;
+  /** A host has arrived when it is in one of these states, or has been in this life of it and went on. */
+  readonly states: readonly string[];
+  /** Null for every host of the group. */
+  readonly count: Amount | null;
+  /** From when a host waits there; null for no deadline. */
+  readonly withinMs: number | null;
+  /** At the deadline: enough to go on with, or null where that never is. */
+  readonly proceedIf: Amount | null;
+  /** At the deadline, where it does not go on: the transition fails, or a person is asked. */
+  readonly then: "fail" | "ask";
+}
+
+export type DriftMode = "correct" | "adopt" | "tolerate" | "alert";
+
+/** What is done when a host is seen to have left its target state. */
+export interface Drift {
+  readonly mode: DriftMode;
+  /** Until when `tolerate` holds, milliseconds since the epoch; null for ever. */
+  readonly untilMs: number | null;
+}
+
+/** What is done when a host is lost. */
+export interface Recovery {
+  /** No report and no answer for this long, and three missed: the host is lost. */
+  readonly lostAfterMs: number;
+  readonly then: "replay" | "replace" | "alert";
+  /** Failed recoveries within 24 h after which the host is quarantined. */
+  readonly tries: number;
+  /** Steps that restart the host; none: the rung is left out. */
+  readonly reboot: readonly Step[];
+  /** Steps that make a new machine in its place, run from the reconciler's machine. */
+  readonly replace: readonly Step[];
+}
+
+/** A repair that is tried by itself. */
+export interface Remedy {
+  readonly name: string;
+  readonly when: string;
+  /** `when` must have held for so long. */
+  readonly forMs: number;
+  /** `when` must have been false for so long before it counts as over. */
+  readonly clearMs: number;
+  readonly steps: readonly Step[];
+  readonly limit: number;
+  readonly limitMs: number;
+}
+
+/** How a change of targets spreads over hosts. */
+export interface RolloutSpec {
+  readonly maxUnavailable: Amount;
+  /** Regions one after the other; those not named come last, together. */
+  readonly order: readonly string[];
+  /** Hosts in the first wave. */
+  readonly canary: number;
+  /** Sizes of the waves after it; the last one is repeated. */
+  readonly waves: readonly Amount[];
+  /** A wave has to hold for so long before the next one starts. */
+  readonly soakMs: number;
+  /** Hosts that may fail before nothing more is started; in the canary, none may. */
+  readonly maxFailures: number;
+  readonly paused: boolean;
+}
+
+export interface Governor {
+  readonly name: string;
+  readonly limit: number;
+  /** A permit that is held for longer does not count any more. */
+  readonly expiresMs: number;
+}
+
+/** Limits beyond which nothing goes on by itself. */
+export interface Brakes {
+  /** Lost hosts of the fleet within `lostWithinMs`. */
+  readonly maxLost: Amount;
+  /** The same of a group that says nothing else. */
+  readonly maxLostGroup: Amount;
+  /** Fewer than this many lost hosts are never too many. */
+  readonly lostFloor: number;
+  readonly lostWithinMs: number;
+  /** After a start nothing is healed for so many report intervals, and until `minReported` of the fleet has reported. */
+  readonly quietReports: number;
+  readonly minReported: Amount;
+  /** Hosts that one commit may move without a word: each of these is a limit. */
+  readonly maxMoved: readonly Amount[];
+  readonly maxRemoved: number;
+  /** Hosts that are replaced, in a group within 10 min and in the fleet within an hour. */
+  readonly maxWipesGroup: number;
+  readonly maxWipes: number;
+}
+
+/** When changes are let through. */
+export interface Window {
+  readonly kind: "allow" | "deny";
+  /** Cron expression of its starts, or null for whole holidays. */
+  readonly cron: string | null;
+  readonly lengthMs: number;
+  readonly zone: string;
+  /** Which hosts; null for all. */
+  readonly select: string | null;
+  /** `changes`: rollouts alone; `all`: healing and remedies too. */
+  readonly covers: "changes" | "all";
+  readonly reason: string;
 }
 
 export interface State {
@@ -78,6 +192,7 @@ export interface State {
   /** Only passed through: never a target. */
   readonly transient: boolean;
   readonly check: Check | null;
+  readonly barrier: Barrier | null;
 }
 
 export interface Machine {
@@ -89,6 +204,9 @@ export interface Machine {
   readonly states: ReadonlyMap<string, State>;
   /** In the order of the file: by state entered, then by entry, then by `from`. */
   readonly transitions: readonly Transition[];
+  readonly drift: Drift | null;
+  readonly recovery: Recovery;
+  readonly remedies: readonly Remedy[];
 }
 
 export interface Hold {
@@ -125,6 +243,7 @@ export interface Host extends Subject {
   readonly labels: Readonly<Record<string, string>>;
   readonly vars: Readonly<Record<string, string>>;
   readonly hold: Hold | null;
+  readonly drift: Drift | null;
 }
 
 export interface Group extends Subject {
@@ -133,6 +252,10 @@ export interface Group extends Subject {
   readonly select: string | null;
   /** Names of the hosts selected, in name order. Empty means none (B4). */
   readonly members: readonly string[];
+  /** How changes spread over its members; null where the fleet's own way does. */
+  readonly rollout: RolloutSpec | null;
+  /** Lost members within the brakes' time that stop all remediation; null for the fleet's own share. */
+  readonly maxLost: Amount | null;
 }
 
 export interface Settings {
@@ -148,6 +271,17 @@ export interface Settings {
   readonly http: { readonly listen: string; readonly stateAccess: "token" | "open" };
   readonly local: { readonly root: string };
   readonly ssh: { readonly user: string | null; readonly identity: string | null };
+  /** What groups take over that say nothing else, and what spreads a change where no group does. */
+  readonly rollout: RolloutSpec;
+  /** Hosts of the whole fleet that changes act upon at once: each of these is a limit. */
+  readonly atOnce: readonly Amount[];
+  readonly governors: ReadonlyMap<string, Governor>;
+  readonly brakes: Brakes;
+  readonly windows: readonly Window[];
+  /** Days on which windows of kind holiday hold, `2026-12-25`, with their names. */
+  readonly holidays: ReadonlyMap<string, string>;
+  /** So many falls from the target within this time are flapping. */
+  readonly flapping: { readonly limit: number; readonly withinMs: number };
 }
 
 /** A whole state repository at one commit, parsed and checked. */

@@ -126,6 +126,7 @@ function nobody(name: string): Host {
     labels: {},
     vars: {},
     hold: null,
+    drift: null,
   };
 }
 

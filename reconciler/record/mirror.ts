@@ -18,7 +18,7 @@ import { type Listing, type Remote, unreachable } from "./remote.ts";
 import { diffTrees, type TreeChange } from "./tree-diff.ts";
 
 /** What stands at the top of a state repository and is read. */
-export const statePaths: readonly string[] = ["stateward.yaml", "machines", "hosts"];
+export const statePaths: readonly string[] = ["stateward.yaml", "holidays.yaml", "machines", "hosts"];
 
 /** Opens the bare repository in `dir`, and makes it if there is none. */
 export async function openBare(dir: string, runProcess: RunProcess, options: GitOptions = {}): Promise<Git> {

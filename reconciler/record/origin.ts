@@ -35,7 +35,7 @@ export async function readStateFolder(folder: string): Promise<SourceFile[]> {
 }
 
 async function listFiles(folder: string, path: string): Promise<string[]> {
-  if (path === "stateward.yaml") {
+  if (path.endsWith(".yaml")) {
     const names = await readdir(folder).catch((cause: unknown) => {
       throw new Failure("invalid", `cannot read the folder ${folder}`, {
         reason: "NoFolder",

@@ -2,7 +2,7 @@
 import { Failure } from "../model/failure.ts";
 import { decodeRecord, recordFormat, type SubjectRecord } from "../model/record.ts";
 import type { Git } from "./git.ts";
-import { headFile } from "./layout.ts";
+import { fleetFile, headFile } from "./layout.ts";
 import { missing } from "./objects.ts";
 import { Folders } from "./tree.ts";
 
@@ -18,7 +18,7 @@ export async function readRecord(git: Git, commit: string | null): Promise<ReadR
   if (commit === null) return { subjects, epoch: 0, folders: Folders.empty() };
   const files: { readonly path: string; readonly id: string }[] = [];
   const folders = await Folders.read(git.objects, `${commit}^{tree}`, (path, id) => {
-    if (path === headFile || /^(hosts|groups)\//.test(path)) files.push({ path, id });
+    if (path === headFile || path === fleetFile || /^(hosts|groups)\//.test(path)) files.push({ path, id });
   });
   let epoch = 0;
   await git.objects.each(
