@@ -5,7 +5,7 @@ import type { Host } from "./types.ts";
 /** Guard values of which only `host` is known, and of it only what its file says. */
 export function staticValues(host: Host): GuardValues {
   return {
-    host: celHost(host, {}),
+    host: celHost(host, { states: null, reported: null }),
     report: new CelReport({}),
     record: new CelRecord("", new Date(0)),
     group: () => undefined,
@@ -15,8 +15,16 @@ export function staticValues(host: Host): GuardValues {
   };
 }
 
-/** A host as expressions see it, with the states that are known of it now. */
-export function celHost(host: Host, states: Readonly<Record<string, string>>): CelHost {
+/** What is known of a host besides its file. */
+export interface KnownOfHost {
+  /** Machine: state, of the machines whose state is known now; null where nothing is. */
+  readonly states: Readonly<Record<string, string>> | null;
+  /** When it was last heard of, milliseconds since the epoch. */
+  readonly reported: number | null;
+}
+
+/** A host as expressions see it. */
+export function celHost(host: Host, { states, reported }: KnownOfHost): CelHost {
   const { name, labels, vars } = host;
   return new CelHost({
     name,
@@ -25,6 +33,7 @@ export function celHost(host: Host, states: Readonly<Record<string, string>>): C
     owner: host.owner ?? "",
     labels,
     vars,
-    states,
+    states: states ?? undefined,
+    reported: reported === null ? undefined : new Date(reported),
   });
 }

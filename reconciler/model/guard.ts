@@ -1,5 +1,6 @@
 // Guards and selectors: CEL expressions, type-checked when a file is checked, evaluated on plain values.
 import { type ASTNode, Environment, type ParseResult } from "@marcbachmann/cel-js";
+import { addedLoops, registerLoops } from "./guard-macros.ts";
 
 /** A host as an expression sees it. Missing values are absent keys, never empty ones, so that reading them fails (B4). */
 export class CelHost {
@@ -9,8 +10,13 @@ export class CelHost {
   readonly owner: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly vars: Readonly<Record<string, string>>;
-  /** Machine: state, of the machines whose state is known now. */
-  readonly states: Readonly<Record<string, string>>;
+  /**
+   * Machine: state, of the machines that are not on their way between two. Undefined where nothing is known of the host now: then what
+   * is asked of it cannot be evaluated, also whether a machine is not in a state.
+   */
+  readonly states: Readonly<Record<string, string>> | undefined;
+  /** When the host was last heard of; undefined where its last answer is none. */
+  readonly reported: Date | undefined;
 
   constructor(fields: Omit<CelHost, never>) {
     this.name = fields.name;
@@ -20,6 +26,7 @@ export class CelHost {
     this.labels = fields.labels;
     this.vars = fields.vars;
     this.states = fields.states;
+    this.reported = fields.reported;
   }
 }
 
@@ -41,7 +48,10 @@ export class CelRecord {
   }
 }
 
-/** Values that a guard may read. A group without members is absent, so a guard over it cannot be evaluated (B4). */
+/**
+ * Values that a guard may read. A group without members is absent, so a guard over it cannot be evaluated (B4). Whoever gives the same
+ * array for a group a second time says that nothing in it has changed.
+ */
 export interface GuardValues {
   readonly host: CelHost;
   readonly report: CelReport;
@@ -56,9 +66,10 @@ export interface GuardValues {
 export interface GuardReads {
   readonly groups: ReadonlySet<string>;
   readonly hosts: boolean;
+  /** True also when it reads when a host reported: a report that says nothing new wakes nobody, so time has to. */
   readonly now: boolean;
   readonly updates: boolean;
-  /** True when it reads the report, the record, or the states of a host: what changes while a host lives. */
+  /** True when it reads the report, the record, the states of a host or when it reported: what changes while a host lives. */
   readonly live: boolean;
 }
 
@@ -79,7 +90,7 @@ export type CompileResult = { readonly guard: Guard } | { readonly error: string
 
 /** Loops over hosts that may stand inside one another: each multiplies the work by the number of hosts. */
 const nestingMax = 2;
-const loops = new Set(["all", "exists", "exists_one", "map", "filter"]);
+const loops = new Set<string>(["all", "exists", "exists_one", "map", "filter", ...addedLoops]);
 
 /** Compiles expressions for a repository with the given groups; keeps what it compiled by text. */
 export class GuardCompiler {
@@ -99,8 +110,9 @@ export class GuardCompiler {
       labels: strings,
       vars: strings,
       states: strings,
+      reported: "google.protobuf.Timestamp",
     };
-    this.environment = new Environment({ limits: { maxDepth: 32, maxAstNodes: 500 } })
+    this.environment = registerLoops(new Environment({ limits: { maxDepth: 32, maxAstNodes: 500 } }))
       .registerType("Host", { ctor: CelHost, fields: host })
       .registerType("Report", { ctor: CelReport, fields: { facts: strings } })
       .registerType("Record", { ctor: CelRecord, fields: { state: "string", since: "google.protobuf.Timestamp" } })
@@ -138,14 +150,18 @@ export class GuardCompiler {
     if (loopDepth(parsed.ast) > nestingMax) {
       return { error: `loops over hosts are nested more than ${nestingMax} deep`, nesting: true };
     }
-    const reads = readsOf(parsed.ast);
-    const guard: Guard = {
-      text,
-      type: String(checked.type),
-      reads,
-      evaluate: (values) => this.evaluate(parsed, reads, values),
-    };
-    return { guard };
+    const division = divisionBesideCount(parsed.ast);
+    if (division !== null) {
+      const why = `${division} divides whole numbers and drops the rest`;
+      return {
+        error: `${why}: instead of comparing a count with it, ask quorum(h, ..., "${division}")`,
+        nesting: false,
+      };
+    }
+    const { reads, group } = readsOf(parsed.ast);
+    const evaluate: Guard["evaluate"] = (values) => this.evaluate(parsed, reads, values);
+    const guard = { text, type: String(checked.type), reads };
+    return { guard: { ...guard, evaluate: group === null ? evaluate : rememberedFor(group, evaluate) } };
   }
 
   private evaluate(parsed: ParseResult, reads: GuardReads, values: GuardValues): GuardResult {
@@ -188,16 +204,68 @@ function loopDepth(node: ASTNode): number {
   return node.op === "rcall" && loops.has(node.args[0]) ? inner + 1 : inner;
 }
 
-function readsOf(root: ASTNode): GuardReads {
+const comparisons = new Set<string>(["==", "!=", "<", "<=", ">", ">="]);
+
+/** A division of two whole numbers in a comparison with a number of hosts, such as `2/3`, which is 0; null where there is none. */
+function divisionBesideCount(root: ASTNode): string | null {
+  const nodes = [...nodesOf(root)];
+  for (const node of nodes) {
+    if (!comparisons.has(node.op)) continue;
+    const parts = [...nodesOf(node)];
+    if (!parts.some(({ op, args }) => (op === "rcall" || op === "call") && ["count", "size"].includes(args[0])))
+      continue;
+    for (const { op, args } of parts) {
+      if (op !== "/") continue;
+      const [left, right] = args.map((side) =>
+        side.op === "value" && typeof side.args === "bigint" ? side.args : null,
+      );
+      if (left != null && right != null) return `${left}/${right}`;
+    }
+  }
+  return null;
+}
+
+function* nodesOf(node: ASTNode): Generator<ASTNode> {
+  yield node;
+  for (const next of children(node)) yield* nodesOf(next);
+}
+
+/** What an expression reads; `group` where that is the members of one group and nothing else. */
+function readsOf(root: ASTNode): { reads: GuardReads; group: string | null } {
   const groups = new Set<string>();
   const names = new Set<string>();
-  const visit = (node: ASTNode): void => {
+  const fields = new Set<string>();
+  for (const node of nodesOf(root)) {
     if (node.op === "id") names.add(node.args);
-    if (node.op === "." && node.args[1] === "states") names.add("states");
-    if (node.op === "." && node.args[0].op === "id" && node.args[0].args === "group") groups.add(node.args[1]);
-    for (const next of children(node)) visit(next);
+    const field = fieldOf(node);
+    if (field === null) continue;
+    fields.add(field.name);
+    if (field.of.op === "id" && field.of.args === "group") groups.add(field.name);
+  }
+  const live = ["report", "record"].some((name) => names.has(name)) || fields.has("states") || fields.has("reported");
+  const now = names.has("now") || fields.has("reported");
+  const reads = { groups, hosts: names.has("hosts"), now, updates: names.has("updates"), live };
+  const others = ["host", "report", "record", "hosts", "now", "updates"].some((name) => names.has(name));
+  const [group = null] = groups;
+  return { reads, group: groups.size === 1 && !others ? group : null };
+}
+
+/** `a.name` or `a["name"]`. */
+function fieldOf(node: ASTNode): { of: ASTNode; name: string } | null {
+  if (node.op === ".") return { of: node.args[0], name: node.args[1] };
+  if (node.op !== "[]") return null;
+  const [of, key] = node.args;
+  return key.op === "value" && typeof key.args === "string" ? { of, name: key.args } : null;
+}
+
+/** Evaluates once for each list of the group's members, whoever asks: what many hosts wait for is worked out once. */
+function rememberedFor(group: string, evaluate: Guard["evaluate"]): Guard["evaluate"] {
+  const known = new WeakMap<readonly CelHost[], GuardResult>();
+  return (values) => {
+    const members = values.group(group);
+    if (members === undefined) return evaluate(values);
+    const result = known.get(members) ?? evaluate({ ...values, group: () => members });
+    known.set(members, result);
+    return result;
   };
-  visit(root);
-  const live = ["report", "record", "states"].some((name) => names.has(name));
-  return { groups, hosts: names.has("hosts"), now: names.has("now"), updates: names.has("updates"), live };
 }

@@ -72,14 +72,23 @@ const seenByRecord = new WeakMap<SubjectRecord, Seen>();
 /** A host as other hosts' guards see it. States that are not known for certain now are absent (B4). */
 function seenByOthers(world: World, host: Host): CelHost {
   const record = world.records.get(host.name);
-  if (!record) return celHost(host, {});
+  if (!record) return celHost(host, { states: null, reported: reportedAt(world, host.name) });
   const report = world.reports.get(host.name);
   const known = "report" in currentReport(world, host) && report?.incarnation === record.incarnation;
   const seen = seenByRecord.get(record);
   if (seen && seen.host === host && seen.report === report && seen.silent === !known) return seen.value;
-  const value = celHost(host, known ? knownStates(record, null) : {});
+  const states = known ? knownStates(record, null) : null;
+  const value = celHost(host, { states, reported: reportedAt(world, host.name) });
   seenByRecord.set(record, { host, report, silent: !known, value });
   return value;
+}
+
+/** When the host itself was last heard, milliseconds since the epoch. A look that did not reach it, or another machine, is not the host. */
+function reportedAt(world: World, name: string): number | null {
+  const report = world.reports.get(name);
+  if (!report?.reachable) return null;
+  const former = world.records.get(name)?.former ?? [];
+  return report.incarnation !== null && former.includes(report.incarnation) ? null : report.at;
 }
 
 /** States of machines that are at rest; a machine on its way is in neither of two states. */
@@ -97,7 +106,10 @@ export function guardValues(world: World, subject: AnySubject, [machine, entry]:
   const record = world.records.get(subject.name);
   const states = { ...(record ? knownStates(record, machine) : {}), [machine]: entry.state };
   return {
-    host: celHost(subject.kind === "host" ? subject : nobody(subject.name), states),
+    host: celHost(subject.kind === "host" ? subject : nobody(subject.name), {
+      states,
+      reported: reportedAt(world, subject.name),
+    }),
     report: new CelReport(world.reports.get(subject.name)?.facts ?? {}),
     record: new CelRecord(entry.state, new Date(entry.since)),
     group: (name) => groups.get(name)?.members.map((member) => seenByOthers(world, must(hosts, member))),
