@@ -5,6 +5,8 @@ import { Failure } from "../model/failure.ts";
 import type { DesiredCommit, Health, SubjectView } from "../model/ports.ts";
 import { formatProblem, hasErrors, type Problem } from "../model/problem.ts";
 import { recordLimits, type SubjectRecord } from "../model/record.ts";
+import type { LoadedRepository } from "../model/repository.ts";
+import type { SourceFile } from "../model/types.ts";
 import { readyOf } from "../plan/conditions.ts";
 import { type Forecast, forecast, recordedWorld } from "../plan/forecast.ts";
 import { subjectNames, subjectOf } from "../plan/world.ts";
@@ -37,18 +39,25 @@ function paintProblem(problem: Problem): string {
   return paint(problem.severity === "error" ? "red" : "yellow", formatProblem(problem));
 }
 
+/** A folder's files and what they say. Throws a Failure, after the problems, where there are errors. */
+export async function loadFolder(
+  folder: string,
+): Promise<{ readonly files: readonly SourceFile[]; readonly loaded: LoadedRepository }> {
+  const files = await readStateFolder(folder);
+  const loaded = createLoader().load(files);
+  if (!hasErrors(loaded.problems)) return { files, loaded };
+  for (const problem of loaded.problems) process.stderr.write(`${formatProblem(problem)}\n`);
+  throw new Failure("invalid", `the folder has ${loaded.problems.length} problems`, {
+    reason: "Problems",
+    hint: "mend them; stateward check shows them again",
+  });
+}
+
 /** What a folder says against what the remote's record holds. */
 async function folderAgainstRecord(
   workspace: Workspace,
 ): Promise<{ desired: DesiredCommit; records: Map<string, SubjectRecord> }> {
-  const loaded = createLoader().load(await readStateFolder(workspace.folder));
-  if (hasErrors(loaded.problems)) {
-    for (const problem of loaded.problems) process.stderr.write(`${formatProblem(problem)}\n`);
-    throw new Failure("invalid", `the folder has ${loaded.problems.length} problems`, {
-      reason: "Problems",
-      hint: "mend them; stateward check shows them again",
-    });
-  }
+  const { loaded } = await loadFolder(workspace.folder);
   return { desired: { commit: "0".repeat(40), loaded }, records: await recordsOf(workspace) };
 }
 

@@ -4,6 +4,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from "commander
 import { Failure, messageOf } from "../model/failure.ts";
 import { redact } from "../model/redact.ts";
 import { importCommand, outage, replay, token, verdict } from "./act.ts";
+import { explain } from "./explain.ts";
 import { graph } from "./graph.ts";
 import { init } from "./init.ts";
 import { check, history, plan, status } from "./inspect.ts";
@@ -65,6 +66,14 @@ add("plan [names...]", "what would happen to which host, along which path, waiti
 ])
   .option("--exit-code", "exit with 3 when something would change")
   .action((names: string[], _options, command: Command) => done(plan(all(command), names)));
+
+add("explain <host> [field]", "where a value that applies to a host comes from: file, line and why", [
+  "explain git-1",
+  "explain git-1 rollout.max_unavailable",
+  "explain git-1 vars --json",
+]).action((name: string, field: string | undefined, _options, command: Command) =>
+  done(explain(all(command), name, field ?? null)),
+);
 
 add("run", "run the reconciler", ["run", "run --once", "run --repository ssh://git@example.org/fleet.git"])
   .option("--once", "end when the fleet is at rest: 0 if all is in target, 1 with the reasons if not")
@@ -155,13 +164,13 @@ add("outage", "destroy the local hosts of a region, as the loss of a data centre
 try {
   await program.parseAsync();
 } catch (error) {
-  exit = explain(error);
+  exit = failed(error);
 }
 // A remote that does not answer must not keep a reconciler that has ended.
 if (endsAtOnce) process.exit(exit);
 process.exitCode = exit;
 
-function explain(error: unknown): number {
+function failed(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
   process.stderr.write(`${paint("red", "stateward:")} ${redact(messageOf(error))}\n`);
   if (error instanceof Failure) {
