@@ -2,20 +2,23 @@
 
 import { viewOf } from "../engine/fleet.ts";
 import { Failure } from "../model/failure.ts";
-import type { DesiredCommit, Health, SubjectView } from "../model/ports.ts";
+import type { DesiredCommit, FleetView, Health, SubjectView } from "../model/ports.ts";
 import { formatProblem, hasErrors, type Problem } from "../model/problem.ts";
 import { recordLimits, type SubjectRecord } from "../model/record.ts";
 import type { LoadedRepository } from "../model/repository.ts";
 import type { SourceFile } from "../model/types.ts";
+import { movesOf, needsApproval } from "../plan/brakes.ts";
 import { readyOf } from "../plan/conditions.ts";
+import { fleetView } from "../plan/fleet-view.ts";
 import { type Forecast, forecast, recordedWorld } from "../plan/forecast.ts";
-import { subjectNames, subjectOf } from "../plan/world.ts";
+import { subjectNames, subjectOf, type World } from "../plan/world.ts";
 import { readHistory } from "../record/history.ts";
 import { readStateFolder } from "../record/origin.ts";
 import { readRecord } from "../record/read-record.ts";
 import { findApi } from "./api.ts";
-import { paint, print, printJson, table } from "./output.ts";
+import { fleetLines, paint, print, printJson, table } from "./output.ts";
 import { readRemote } from "./recorded.ts";
+import { printSimulation } from "./simulation.ts";
 import { createLoader, type GlobalOptions, openRecordMirror, openWorkspace, type Workspace } from "./workspace.ts";
 
 /** stateward check: the files of the folder. Exit status 1 with problems of severity error. */
@@ -74,6 +77,7 @@ async function recordsOf(workspace: Workspace): Promise<Map<string, SubjectRecor
 
 export interface PlanOptions extends GlobalOptions {
   readonly exitCode?: boolean;
+  readonly simulate?: boolean;
 }
 
 /** stateward plan: what would happen to which host, along which path, waiting for what. Exit status 3 with changes and `--exit-code`. */
@@ -81,10 +85,14 @@ export async function plan(options: PlanOptions, names: readonly string[]): Prom
   const { desired, records } = await folderAgainstRecord(openWorkspace(options));
   const world = recordedWorld({ now: Date.now(), desired, records });
   for (const name of names) if (!subjectOf(world, name)) throw unknown(name);
+  if (options.simulate) return printSimulation(world, { ...options, names });
   const forecasts = forecast(world, names.length > 0 ? names : undefined);
   const moving = forecasts.filter(({ verdict }) => verdict !== "in-target" && verdict !== "free");
   if (options.json) printJson({ changes: moving.length, machines: forecasts });
-  else printPlan(forecasts);
+  else {
+    printPlan(forecasts);
+    printMoves(world);
+  }
   return options.exitCode && moving.length > 0 ? 3 : 0;
 }
 
@@ -109,6 +117,21 @@ function printPlan(forecasts: readonly Forecast[]): void {
   );
 }
 
+/** B3, before anybody pushes: what a commit of this folder would have to say. */
+function printMoves(world: World): void {
+  const { settings, hosts } = world.desired.loaded.repository;
+  const moves = movesOf(null, world.desired, world.records);
+  const message = needsApproval(moves, { settings, size: hosts.size }, null);
+  if (message === null) return;
+  const trailer = `Acknowledge-Moves: ${moves.moved + moves.removed}`;
+  print(
+    paint(
+      "yellow",
+      `as a commit ${message}: it would wait for stateward approve, unless its message ends with ${trailer}`,
+    ),
+  );
+}
+
 function verdictText({ verdict, reason, message }: Forecast): string {
   if (verdict === "move") return paint("green", "would move");
   return paint(verdict === "stalled" ? "red" : "yellow", `${reason}: ${message}`);
@@ -116,6 +139,7 @@ function verdictText({ verdict, reason, message }: Forecast): string {
 
 interface Snapshot {
   readonly live: boolean;
+  readonly fleet: FleetView | null;
   readonly health: Health;
   readonly subjects: readonly SubjectView[];
 }
@@ -140,17 +164,20 @@ async function liveSnapshot(workspace: Workspace): Promise<Snapshot | null> {
     api.get<{ hosts: SubjectView[] }>("/v1/hosts"),
     api.get<{ groups: SubjectView[] }>("/v1/groups"),
   ]);
-  return { live: true, health, subjects: [...hosts, ...groups] };
+  const fleet =
+    health.record.role === "leading" && health.commit !== null ? await api.get<FleetView>("/v1/fleet") : null;
+  return { live: true, health, fleet, subjects: [...hosts, ...groups] };
 }
 
 /** What the repository says; of one who stands by, with what it says of itself. */
 async function recordedSnapshot(workspace: Workspace, live: Snapshot | null): Promise<Snapshot> {
   if (live === null) return repositorySnapshot(workspace);
-  const { health, subjects } = await repositorySnapshot(workspace).catch(() => live);
+  const { health, subjects, fleet } = await repositorySnapshot(workspace).catch(() => live);
   const { message, record, problems } = live.health;
   const leader = record.leader ?? health.record.leader;
   return {
     live: true,
+    fleet,
     subjects,
     health: { ...health, ready: false, message, problems, record: { ...record, leader } },
   };
@@ -167,6 +194,7 @@ async function repositorySnapshot(workspace: Workspace): Promise<Snapshot> {
   ).length;
   return {
     live: false,
+    fleet: fleetView(world, null),
     health: {
       ready: false,
       commit: world.desired.commit,
@@ -180,12 +208,13 @@ async function repositorySnapshot(workspace: Workspace): Promise<Snapshot> {
   };
 }
 
-function printStatus({ live, health }: Snapshot, subjects: readonly SubjectView[], detailed: boolean): void {
+function printStatus({ live, health, fleet }: Snapshot, subjects: readonly SubjectView[], detailed: boolean): void {
   const source = live ? "reconciler running" : paint("yellow", "no reconciler runs on this folder: this is the record");
   print(`main ${health.commit?.slice(0, 8) ?? "none"}  ${health.inTarget}/${health.subjects} in target  ${source}`);
   print(leaderText(health.record));
   if (live && health.message !== "") print(paint("red", health.message));
   for (const problem of health.problems) print(`  ${paintProblem(problem)}`);
+  if (fleet !== null) for (const line of fleetLines({ ...fleet, unapproved: null })) print(line);
   const rows = subjects.flatMap((subject) =>
     subject.machines.map((machine) => statusRow(subject, machine, detailed ? 2000 : 120)),
   );

@@ -4,6 +4,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from "commander
 import { Failure, messageOf } from "../model/failure.ts";
 import { redact } from "../model/redact.ts";
 import { importCommand, outage, replay, token, verdict } from "./act.ts";
+import { approve, fleet, hold, release, releaseBrake, why } from "./coordinate.ts";
 import { explain } from "./explain.ts";
 import { graph } from "./graph.ts";
 import { init } from "./init.ts";
@@ -63,8 +64,10 @@ add("plan [names...]", "what would happen to which host, along which path, waiti
   "plan",
   "plan git-1",
   "plan --exit-code",
+  "plan --simulate",
 ])
   .option("--exit-code", "exit with 3 when something would change")
+  .option("--simulate", "play it forward: waves, most hosts at once, fewest available, about how long")
   .action((names: string[], _options, command: Command) => done(plan(all(command), names)));
 
 add("explain <host> [field]", "where a value that applies to a host comes from: file, line and why", [
@@ -123,6 +126,49 @@ add("replay <host>", "replay what was applied to a host, from its initial states
 ])
   .option("--dry-run", "only say along which path")
   .action((name: string, _options, command: Command) => done(replay(all(command), name)));
+
+const by = ["--by <name>", "who says it (default: STATEWARD_USER, else who runs this)"] as const;
+
+add("hold <selector>", "nothing is started on a host, group/NAME, region/NAME or the fleet, until it is released", [
+  'hold git-1 --reason "disk is failing"',
+  'hold region/east --reason "power works" --until 2026-12-01T09:00:00Z',
+  'hold fleet --reason "incident 4711"',
+])
+  .requiredOption("--reason <text>", "why, for everybody who looks")
+  .option("--until <time>", "its end (default: none)")
+  .option(...by)
+  .action((select: string, _options, command: Command) => done(hold(all(command), select)));
+
+add("release <selector>", "lift a hold", ["release git-1", "release region/east"])
+  .option(...by)
+  .action((select: string, _options, command: Command) => done(release(all(command), select)));
+
+add("why <host>", "why a host is not in its target, to the root of it, and what would let it go on", [
+  "why git-2",
+  "why git-2 --what-if 'release git-1'",
+  "why git-2 --json",
+])
+  .option("--what-if <word>", "what would be: release X, hold X, retry X, brake release")
+  .action((name: string, _options, command: Command) => done(why(all(command), name)));
+
+add("fleet", "rollouts and their waves, governors and their holders, holds, brakes", ["fleet", "fleet --json"]).action(
+  (_options, command: Command) => done(fleet(all(command))),
+);
+
+add("approve <commit>", "a person's word for a commit that moves or removes many hosts", ["approve 3f2a9c1"])
+  .option(...by)
+  .action((commit: string, _options, command: Command) => done(approve(all(command), commit)));
+
+program
+  .command("brake")
+  .description("what stops all healing when too many hosts are lost at once")
+  .addHelpText("after", '\nExamples:\n  $ stateward brake release --reason "the switch is back"')
+  .command("release")
+  .description("a person has looked: healing goes on")
+  .requiredOption("--reason <text>", "what was found")
+  .option(...by)
+  .addHelpText("after", '\nExamples:\n  $ stateward brake release --reason "the switch is back"')
+  .action((_options, command: Command) => done(releaseBrake(all(command))));
 
 for (const [word, meaning] of [
   ["retry", "run again what is stalled, also a step that must not repeat"],

@@ -1,7 +1,7 @@
 // What people see: colours only on a terminal, one line a fact, a bar for the fleet.
 import { stripVTControlCharacters } from "node:util";
 import { formatDuration } from "../model/duration.ts";
-import type { EngineEvent } from "../model/ports.ts";
+import type { EngineEvent, FleetView } from "../model/ports.ts";
 
 const useColour = process.stdout.isTTY && process.env.NO_COLOR === undefined;
 const codes = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33, blue: 34 } as const;
@@ -78,7 +78,17 @@ export function eventLine(event: EngineEvent): string | null {
       return `${paint("bold", event.subject)}  ${event.machine}: ${event.from} -> ${paint("green", event.to)}  ${paint("dim", `${formatDuration(event.ms)}${event.reason === "target" ? "" : `, ${event.reason}`}`)}`;
     case "step-failed":
       return paint("red", `${event.subject}  ${event.machine}: step failed: ${event.step}: ${event.message}`);
+    case "unapproved": {
+      const commit = event.commit.slice(0, 8);
+      return paint("yellow", `commit ${commit} waits for a word: ${event.message}; stateward approve ${commit}`);
+    }
+    case "fleet":
+      return paint(/ halts: |brake: /.test(event.message) ? "red" : "yellow", event.message);
+    case "repaired":
+      return `${paint("bold", event.subject)}  ${event.machine}: ${event.repair} ran  ${paint("dim", formatDuration(event.ms))}`;
     case "condition":
+      // Many hosts wait in line at once: status and why tell of each.
+      if (inLine.has(event.reason)) return null;
       return paint("yellow", `${event.subject}  ${event.machine}: ${event.reason}: ${event.message}`);
     case "settled":
       return paint("green", `all ${event.total} are in their target states`);
@@ -91,6 +101,21 @@ export function eventLine(event: EngineEvent): string | null {
   }
 }
 
+const inLine: ReadonlySet<string> = new Set(["RolloutWaiting", "RolloutHalted", "FleetBusy", "GroupLimit"]);
+
 function why(text: string): string {
   return /\((.*)\)/s.exec(text)?.[1] ?? text;
+}
+
+/** What everybody who looks should see: commits that wait, brakes, holds, rollouts that are halted. */
+export function fleetLines({ unapproved, braked, holds, rollouts }: FleetView): string[] {
+  const halted = rollouts.filter(({ phase }) => phase === "halted");
+  return [
+    ...(unapproved === null ? [] : [paint("yellow", unapproved.message)]),
+    ...(braked === null ? [] : [paint("red", `brake since ${braked.at}: ${braked.message}`)]),
+    ...holds.map(({ select, by, at, reason, until }) =>
+      paint("yellow", `${select} is held by ${by} since ${at}: ${reason}${until === null ? "" : ` (until ${until})`}`),
+    ),
+    ...halted.map(({ scope, message }) => paint("red", `rollout ${scope} is halted: ${message}`)),
+  ];
 }

@@ -8,6 +8,7 @@ import cron from "node-cron";
 import { Hosts } from "../adapters/hosts.ts";
 import { runProcess } from "../adapters/process.ts";
 import { LocalTransport, SshTransport, type Transport } from "../adapters/transport.ts";
+import { Coordination } from "../engine/coordination.ts";
 import { Fleet } from "../engine/fleet.ts";
 import { Engine } from "../engine/loop.ts";
 import { assert, Failure } from "../model/failure.ts";
@@ -281,7 +282,8 @@ async function listen(
   const hookSecret = secret === "" ? null : Buffer.from(secret);
   const address = wanted ?? engine.settings()?.http.listen ?? "127.0.0.1:8640";
   const stateAccess = (): "token" | "open" => engine.settings()?.http.stateAccess ?? "token";
-  const app = await createApp({ fleet, key, stateAccess, version, instance, repository, hookSecret });
+  const coordination = new Coordination(engine, systemClock);
+  const app = await createApp({ fleet, coordination, key, stateAccess, version, instance, repository, hookSecret });
   const [host, port] = [
     address.slice(0, address.lastIndexOf(":")),
     Number(address.slice(address.lastIndexOf(":") + 1)),

@@ -7,8 +7,10 @@ import type { AgentReport, Clock, FleetReader, FleetWriter, Health, SubjectView 
 import type { Condition, SubjectRecord } from "../model/record.ts";
 import { emptyRecord } from "../model/record.ts";
 import type { Machine } from "../model/types.ts";
-import { decideSubject, heldText } from "../plan/decide.ts";
+import { decideSubject } from "../plan/decide.ts";
+import { heldText, holdOn } from "../plan/holds.ts";
 import { replayAgain } from "../plan/observe.ts";
+import { noteRecovered, outOfQuarantine } from "../plan/recovery.ts";
 import { type AnySubject, currentReport, subjectNames, subjectOf, type World } from "../plan/world.ts";
 import type { Engine } from "./loop.ts";
 import { admitReport, applyVerdict, countUpdate } from "./requests.ts";
@@ -121,6 +123,10 @@ export class Fleet implements FleetReader, FleetWriter {
   async verdict(name: string, machine: string | null, word: "retry" | "skip"): Promise<void> {
     const { world, subject, record } = this.find(name);
     this.mustBeWritable();
+    if (word === "retry" && record.lost?.quarantined === true) {
+      await this.engine.put(outOfQuarantine(record), `${name}: retry (out of quarantine)`);
+      return this.engine.visit(name);
+    }
     const plans = decideSubject(world, subject).plans.filter((plan) => machine === null || plan.machine === machine);
     const blocked = plans.filter(
       ({ next }) => next.kind === "stalled" || (next.kind === "wait" && next.reason === "Backoff"),
@@ -148,7 +154,7 @@ export class Fleet implements FleetReader, FleetWriter {
     if (world.inFlight.has(name)) throw busy(name);
     if (subject.kind !== "host") throw unknownSubject(name);
     const answering = world.reports.get(name)?.incarnation ?? null;
-    await this.engine.put(replayAgain(world, record, answering), `${name}: replay asked for`);
+    await this.engine.put(noteRecovered(replayAgain(world, record, answering)), `${name}: replay asked for`);
     await this.engine.visit(name);
   }
 
@@ -239,6 +245,7 @@ export function viewOf(world: World, subject: AnySubject): SubjectView {
   const record = world.records.get(subject.name) ?? emptyRecord(subject.kind, subject.name);
   const { plans } = decideSubject(world, subject);
   const isHost = subject.kind === "host";
+  const held = isHost ? holdOn(world, subject) : null;
   const machines = [...subject.machines].map(([machine, target]) => {
     const entry = record.machines[machine];
     const definition = world.desired.loaded.repository.machines.get(machine);
@@ -262,7 +269,7 @@ export function viewOf(world: World, subject: AnySubject): SubjectView {
     address: record.address,
     incarnation: record.incarnation,
     reachable: isHost ? (world.reports.get(subject.name)?.reachable ?? null) : null,
-    held: isHost && subject.hold ? heldText(subject.hold) : null,
+    held: held === null ? null : heldText(held),
     machines,
   };
 }

@@ -9,6 +9,12 @@ export interface Trouble {
   readonly problems: readonly Problem[];
 }
 
+/** A commit that has come into force, and the one before it. */
+export interface Change {
+  readonly before: DesiredCommit | null;
+  readonly after: DesiredCommit;
+}
+
 export class FollowedMain {
   /** The commit in force; null before the first good one. */
   current: DesiredCommit | null = null;
@@ -16,21 +22,45 @@ export class FollowedMain {
   private notFollowed: Trouble | null = null;
   /** The branch was rewound or rewritten: nothing is started until it is followed again. */
   rewound = false;
+  /** A commit without problems that waits for a person's word (B3), and why. */
+  private asked: { readonly desired: DesiredCommit; readonly message: string } | null = null;
   private readonly reader: DesiredReader;
   private readonly events: EventSink;
 
-  constructor(reader: DesiredReader, events: EventSink) {
+  private readonly judge: (next: DesiredCommit) => string | null;
+
+  /** `judge` says why a commit must not come into force without a person's word, or null (B3). */
+  constructor(reader: DesiredReader, events: EventSink, judge: (next: DesiredCommit) => string | null) {
     this.reader = reader;
     this.events = events;
+    this.judge = judge;
+  }
+
+  /** The commit that waits for a person's word, or null. */
+  get waiting(): DesiredCommit | null {
+    return this.asked?.desired ?? null;
+  }
+
+  /** Takes another commit for the one in force, while `next` waits for a person's word; null where none is known. */
+  stepBack(to: DesiredCommit | null, next: DesiredCommit, message: string): void {
+    this.current = to;
+    this.ask(next, message);
+  }
+
+  /** Judges the waiting commit again. Resolves to it and the one before it when it has come into force. */
+  reconsider(): Change | null {
+    const before = this.current;
+    const next = this.asked?.desired;
+    return next !== undefined && this.consider(next) ? { before, after: next } : null;
   }
 
   /** What people should know: that the branch cannot be followed, else that its latest commit was refused. */
   get trouble(): Trouble | null {
-    return this.notFollowed ?? this.refused;
+    return this.notFollowed ?? this.refused ?? this.unapproved;
   }
 
   /** Looks once. Resolves to a newly accepted commit and the one before it, or to null. */
-  async poll(): Promise<{ readonly before: DesiredCommit | null; readonly after: DesiredCommit } | null> {
+  async poll(): Promise<Change | null> {
     const poll = await this.reader.poll();
     switch (poll.kind) {
       case "unchanged":
@@ -63,14 +93,37 @@ export class FollowedMain {
       return false;
     }
     this.refused = null;
+    const message = this.judge(next);
+    if (message !== null) {
+      this.ask(next, message);
+      return false;
+    }
+    this.asked = null;
     this.current = next;
     return true;
+  }
+
+  private ask(desired: DesiredCommit, message: string): void {
+    const isNew = this.asked?.desired.commit !== desired.commit;
+    this.asked = { desired, message };
+    if (isNew) this.events({ kind: "unapproved", commit: desired.commit, message });
   }
 
   private refuse({ commit, loaded }: DesiredCommit): void {
     const problems = errorsOf(loaded.problems);
     this.refused = { commit, message: `commit ${commit.slice(0, 8)} has problems and is not in force`, problems };
     this.events({ kind: "refused", commit, problems: problems.length });
+  }
+
+  private get unapproved(): Trouble | null {
+    if (this.asked === null) return null;
+    const { desired, message } = this.asked;
+    const commit = desired.commit.slice(0, 8);
+    return {
+      commit: desired.commit,
+      message: `commit ${commit} waits for a word: ${message}; stateward approve ${commit}`,
+      problems: [],
+    };
   }
 
   private followsAgain(): void {

@@ -15,12 +15,26 @@ import type {
   RecordStatus,
   RecordWriter,
 } from "../model/ports.ts";
-import { emptyRecord, type MachineRecord, recordLimits, type SubjectRecord } from "../model/record.ts";
+import {
+  emptyFleet,
+  emptyRecord,
+  type FleetRecord,
+  fleetName,
+  fleetSubject,
+  type MachineRecord,
+  recordLimits,
+  type SubjectRecord,
+} from "../model/record.ts";
 import type { HostReport, StateClaim } from "../model/report.ts";
 import { renderAction, runsOnHost } from "../model/template.ts";
 import type { Check, Host, Settings, Step } from "../model/types.ts";
+import { movesOf, needsApproval } from "../plan/brakes.ts";
 import { readyOf } from "../plan/conditions.ts";
 import { type Act, type Decision, decideSubject } from "../plan/decide.ts";
+import { holdOn } from "../plan/holds.ts";
+import { Limits } from "../plan/limits.ts";
+import { Waiters } from "../plan/waiters.ts";
+import { isStillWanted } from "../plan/wanted.ts";
 import { type AnySubject, currentReport, guardValues, subjectNames, subjectOf, type World } from "../plan/world.ts";
 import { changedSubjects, editedHosts } from "./changed.ts";
 import { FollowedMain, type Trouble } from "./followed-main.ts";
@@ -29,7 +43,6 @@ import { eventsOf, merged, sameNews } from "./news.ts";
 import { Progress } from "./progress.ts";
 import { WakeQueue } from "./queue.ts";
 import { afterInquiry, claimOf, type RunContext, runTransition } from "./runner.ts";
-import { Waiters } from "./waiters.ts";
 
 export interface EnginePorts {
   readonly clock: Clock;
@@ -42,6 +55,8 @@ export interface EnginePorts {
 
 const looksAtOnceMax = 32;
 const inquireAgainMs = 1000;
+/** Decisions about the fleet in a row; each moves a rollout on by a wave, or says that there is nothing more. */
+const fleetRoundsMax = 100;
 /** How long whoever stops waits for the remote. */
 const stopWaitMs = 10_000;
 
@@ -61,6 +76,7 @@ export class Engine {
   private readonly runs = new Set<Promise<void>>();
   private readonly arrived = new Progress();
   private readonly waiters = new Waiters();
+  private readonly limits = new Limits();
   private readonly queue: WakeQueue;
   private readonly looks: Looks;
   private readonly main: FollowedMain;
@@ -68,12 +84,13 @@ export class Engine {
   private readonly appends = new Map<string, Promise<void>>();
   private listeningSince: number;
   private leading = false;
+  private isRestart = false;
   private stopping = false;
   private fatal: string | null = null;
 
   constructor(ports: EnginePorts) {
     this.ports = ports;
-    this.main = new FollowedMain(ports.desired, ports.events);
+    this.main = new FollowedMain(ports.desired, ports.events, (next) => this.judge(this.main.current, next));
     this.listeningSince = ports.clock.now();
     this.queue = new WakeQueue(ports.clock, (name) => void this.visit(name));
     this.looks = new Looks({
@@ -93,11 +110,67 @@ export class Engine {
     const { subjects } = await this.ports.record.load();
     await mayAct;
     for (const record of subjects) this.records.set(record.name, record);
+    this.isRestart = subjects.some(({ kind }) => kind === "host");
     this.listeningSince = this.ports.clock.now();
     this.leading = true;
-    const { current } = this.main;
-    if (current !== null) this.putInForce(null, current);
-    else await this.poll();
+    await this.takeUp();
+    if (this.main.current === null && this.main.waiting === null) await this.poll();
+  }
+
+  /** Takes up the commit that was followed until now. Nobody has judged it yet (B3): while it waits, the recorded one is in force. */
+  private async takeUp(): Promise<void> {
+    const next = this.main.current;
+    if (next === null) return;
+    const message = this.judge(null, next);
+    if (message === null) return this.putInForce(null, next);
+    const recorded = await this.ports.desired.recorded();
+    this.main.stepBack(recorded, next, message);
+    if (recorded !== null) this.putInForce(null, recorded);
+  }
+
+  /** B3: why a commit must not come into force without a person's word, or null. */
+  private judge(before: DesiredCommit | null, next: DesiredCommit): string | null {
+    if (!this.leading) return null;
+    if (this.fleet().approvals.some(({ commit }) => commit === next.commit)) return null;
+    const { settings, hosts } = (before ?? next).loaded.repository;
+    const moves = movesOf(before, next, this.records);
+    return needsApproval(moves, { settings, size: hosts.size }, next.acknowledged ?? null);
+  }
+
+  /** What is recorded of more than one host. */
+  fleet(): FleetRecord {
+    return this.records.get(fleetName)?.fleet ?? emptyFleet;
+  }
+
+  /** The commit that waits for a person's word, or null. */
+  waitingCommit(): DesiredCommit | null {
+    return this.main.waiting;
+  }
+
+  /** Judges the waiting commit again, after a person has said something about it. */
+  reconsider(): void {
+    const change = this.main.reconsider();
+    if (change !== null) this.putInForce(change.before, change.after);
+  }
+
+  /** Replaces what is recorded of the whole fleet; resolves when that is on the disk. */
+  putFleet(next: FleetRecord, summaries: readonly string[]): Promise<void> {
+    const before = this.fleet();
+    const written = this.put(fleetSubject(next), summaries.join("\n") || null);
+    for (const message of summaries) this.ports.events({ kind: "fleet", message });
+    const world = this.world();
+    if (world === null) return written;
+    const scopes = Object.keys(next.rollouts).filter((scope) => next.rollouts[scope] !== before.rollouts[scope]);
+    this.limits.fleetChanged(world, scopes);
+    if (next.holds !== before.holds || next.released !== before.released) this.wakeAll(world);
+    return written;
+  }
+
+  private wakeAll({ desired }: World): void {
+    for (const name of desired.loaded.repository.hosts.keys()) {
+      this.limits.touch(name);
+      this.queue.wake(name);
+    }
   }
 
   /** Settings of the commit in force, whether this reconciler leads or not; null before the first good one. */
@@ -143,7 +216,37 @@ export class Engine {
     const mayStart = !rewound && hasRoom && behindMs <= recordLimits.allBehindMs;
     const mayStartOnce = behindMs <= recordLimits.onceBehindMs;
     const now = this.ports.clock.now();
-    return { now, desired, records, reports, inFlight, listeningSince, mayStart, mayStartOnce };
+    const { isRestart } = this;
+    const { tally } = this.limits;
+    const world = {
+      now,
+      desired,
+      records,
+      reports,
+      inFlight,
+      listeningSince,
+      mayStart,
+      mayStartOnce,
+      isRestart,
+      fleet: this.fleet(),
+      tally,
+    };
+    this.limits.settle(world);
+    return world;
+  }
+
+  /** Decides about the fleet as a whole, as long as that leads to something new, and lets those through whose gates have opened. */
+  private coordinate(isDue = false): void {
+    for (let round = 0; round < fleetRoundsMax; round++) {
+      const world = this.world();
+      const decision = world && this.limits.decide(world, isDue && round === 0);
+      if (!decision) break;
+      this.queue.wakeAt(fleetName, decision.wakeAt);
+      if (decision.record === null) break;
+      void this.putFleet(decision.record, decision.summaries).catch(() => {});
+    }
+    const world = this.world();
+    if (world) for (const name of this.limits.admitted(world)) this.queue.wake(name);
   }
 
   state(): EngineState {
@@ -180,6 +283,7 @@ export class Engine {
   put(record: SubjectRecord, summary: string | null): Promise<void> {
     assert(this.main.current, "a record changes only while a desired commit is in force");
     this.records.set(record.name, record);
+    this.limits.touch(record.name);
     for (const waiter of this.waiters.of(record.name)) this.queue.wake(waiter);
     const written = this.ports.record.append({ record, summary, desired: this.main.current.commit });
     this.appends.set(record.name, written);
@@ -200,18 +304,23 @@ export class Engine {
 
   /** Decides about a subject now; resolves when what was decided is on the disk. Acts go on after that. */
   visit(name: string): Promise<void> {
-    const world = this.world();
-    if (!world || this.fatal !== null || this.stopping) return Promise.resolve();
+    if (this.fatal !== null || this.stopping) return Promise.resolve();
     this.queue.seen(name);
+    if (name !== fleetName) this.limits.touch(name);
+    this.coordinate(name === fleetName);
+    const world = this.world();
+    if (!world || name === fleetName) return Promise.resolve();
     const subject = subjectOf(world, name);
     const decision = subject && decideSubject(world, subject).decision;
     this.queue.wakeAt(name, decision?.wakeAt ?? null);
     this.waiters.set(name, decision?.waitsOn ?? []);
     if (decision?.deferred) this.backlog.add(name);
     else this.backlog.delete(name);
-    if (decision?.act) this.inFlight.add(name);
+    if (decision?.act) this.fly(name);
     else this.wakeBacklog();
-    return this.carryOut(name, decision).catch((error: unknown) => this.halt(messageOf(error)));
+    const done = this.carryOut(name, decision).catch((error: unknown) => this.halt(messageOf(error)));
+    if (this.limits.isPending()) this.queue.wake(fleetName);
+    return done;
   }
 
   /** Takes a new report in, and looks again at the host and at those who wait for it. */
@@ -219,6 +328,7 @@ export class Engine {
     const before = this.reports.get(report.host);
     const after = merged(report, before);
     this.reports.set(report.host, after);
+    this.limits.touch(report.host);
     if (before && sameNews(before, after)) return;
     this.queue.wake(report.host);
     for (const waiter of this.waiters.of(report.host)) this.queue.wake(waiter);
@@ -242,7 +352,7 @@ export class Engine {
     }
     this.count(name);
     if (!decision?.act) return;
-    if (this.stopping) this.inFlight.delete(name);
+    if (this.stopping) this.land(name);
     else this.track(this.perform(name, decision.act));
   }
 
@@ -258,10 +368,20 @@ export class Engine {
     } catch (error) {
       this.halt(messageOf(error));
     } finally {
-      this.inFlight.delete(name);
+      this.land(name);
       this.queue.wake(name);
       this.wakeBacklog();
     }
+  }
+
+  private fly(name: string): void {
+    this.inFlight.add(name);
+    this.limits.touch(name);
+  }
+
+  private land(name: string): void {
+    this.inFlight.delete(name);
+    this.limits.touch(name);
   }
 
   private async runStart(name: string, act: Extract<Act, { kind: "start" }>): Promise<void> {
@@ -278,8 +398,16 @@ export class Engine {
       machine,
       transition,
       reason,
+      ...(act.repair === undefined ? {} : { repair: act.repair }),
     });
-    if (end === "entered") this.ports.events({ kind: "entered", ...names, ms: this.ports.clock.now() - began });
+    if (end === "repaired")
+      this.ports.events({
+        kind: "repaired",
+        ...names,
+        repair: act.repair ?? reason,
+        ms: this.ports.clock.now() - began,
+      });
+    else if (end === "entered") this.ports.events({ kind: "entered", ...names, ms: this.ports.clock.now() - began });
     else if (subject.kind === "host" && subject.transport !== "agent") this.looks.now(name);
   }
 
@@ -297,19 +425,20 @@ export class Engine {
       entry: () => this.entry(name, machine),
       edit: (change, summary) => this.edit(name, machine, change, summary ?? null),
       values: () => guardValues({ ...world, now: clock.now() }, subject, [machine, this.entry(name, machine)]),
-      mayGoOn: () => this.mayGoOn(name),
+      mayGoOn: () => this.mayGoOn(name, machine, world.desired.commit),
       stepFailed: (step, message) => events({ kind: "step-failed", subject: name, machine, step, message }),
     };
   }
 
-  /** S4, and a clean stop: asked before every step. */
-  private mayGoOn(name: string): boolean {
+  /** S4, and a clean stop: asked before every step. A newer commit that wants something else ends a transition there. */
+  private mayGoOn(name: string, machine: string, commit: string): boolean {
     const world = this.world();
     const subject = world && subjectOf(world, name);
     if (!world || !subject || this.stopping || this.fatal !== null) return false;
     if (this.ports.record.status().behindMs > recordLimits.allBehindMs) return false;
-    if (subject.kind === "group" || subject.hold === null) return true;
-    return subject.hold.untilMs !== null && subject.hold.untilMs <= world.now;
+    if (world.desired.commit !== commit && !isStillWanted(world, subject, [machine, this.entry(name, machine)]))
+      return false;
+    return subject.kind === "group" || holdOn(world, subject) === null;
   }
 
   private entry(name: string, machine: string): MachineRecord {
@@ -401,19 +530,34 @@ export class Engine {
     this.ports.events({ kind: "desired", commit: after.commit, hosts: hosts.size, machines: machines.size });
     const edited = editedHosts(before, after);
     if (edited !== null) {
+      for (const name of edited) this.limits.touch(name);
       // The fleet is the one that it was: only they are looked at, and whoever waits for something.
       this.arrived.again();
       for (const name of [...edited, ...this.waiters.all()]) this.queue.wake(name);
       return;
     }
     this.waiters.setRepository(after.loaded.repository);
+    this.limits.touchAll();
     const world = this.world();
     assert(world, "a desired commit is in force");
+    this.noteRemoved(world);
     const names = subjectNames(world);
     this.arrived.follow(names);
     // Whoever waits may wait for something that the new commit has changed or taken away.
     for (const name of [...changedSubjects(before, after, names), ...this.waiters.all()]) this.queue.wake(name);
     this.looks.follow([...hosts.values()].filter(({ transport }) => transport !== "agent").map(({ name }) => name));
+  }
+
+  /** What became of hosts whose file was removed stands in the record, and that they were is recorded once. */
+  private noteRemoved({ desired, now }: World): void {
+    const { hosts } = desired.loaded.repository;
+    for (const record of [...this.records.values()]) {
+      if (record.kind !== "host" || hosts.has(record.name) === (record.removed === undefined)) continue;
+      const { removed, ...rest } = record;
+      const next = removed === undefined ? { ...record, removed: isoTime(now) } : rest;
+      const word = removed === undefined ? "removed from the repository" : "back in the repository";
+      void this.put(next, `${record.name}: ${word}`).catch(() => {});
+    }
   }
 
   private announce({ subject, record, summaries }: Decision): void {

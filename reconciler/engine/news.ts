@@ -5,12 +5,14 @@ import type { CheckResult, HostReport } from "../model/report.ts";
 import { same } from "../model/same.ts";
 import { readyOf } from "../plan/conditions.ts";
 import { failuresToLeave } from "../plan/observe.ts";
+import { missedToLose } from "../plan/recovery.ts";
 
 /**
  * A report with what the one before it of the same life knows better: a look runs checks and hears no facts, an agent's report has
  * facts and runs no checks. Failures of a check are counted in a row.
  */
 export function merged(report: HostReport, before: HostReport | undefined): HostReport {
+  if (!report.reachable) return unheard(report, before);
   const sameLife = before !== undefined && before.incarnation === report.incarnation ? before : null;
   if (report.sequence !== null) return { ...report, checks: sameLife?.checks ?? {} };
   const checks = Object.entries(report.checks).map(([machine, check]) => [
@@ -19,6 +21,13 @@ export function merged(report: HostReport, before: HostReport | undefined): Host
   ]);
   const facts = sameLife?.facts ?? report.facts;
   return { ...report, facts, sequence: sameLife?.sequence ?? null, checks: Object.fromEntries(checks) };
+}
+
+/** A look that did not reach the host, with what is known of the time before it. */
+function unheard(report: HostReport, before: HostReport | undefined): HostReport {
+  const heardAt = before?.reachable === true ? before.at : before?.heardAt;
+  const missed = (before?.reachable === true ? 0 : (before?.missed ?? 0)) + 1;
+  return { ...report, missed, ...(heardAt === undefined ? {} : { heardAt }) };
 }
 
 /** Failures in a row, this one included. */
@@ -33,6 +42,7 @@ export function sameNews(before: HostReport, after: HostReport): boolean {
   return (
     before.reachable === after.reachable &&
     before.message === after.message &&
+    Math.min(before.missed ?? 0, missedToLose) === Math.min(after.missed ?? 0, missedToLose) &&
     before.incarnation === after.incarnation &&
     same(before.states, after.states) &&
     same(before.facts, after.facts) &&

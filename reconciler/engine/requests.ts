@@ -4,8 +4,9 @@ import { Failure } from "../model/failure.ts";
 import { transitionsFrom } from "../model/graph.ts";
 import type { GuardCompiler } from "../model/guard.ts";
 import type { AgentReport } from "../model/ports.ts";
-import { type MachineRecord, type SubjectRecord, updateKeysMax } from "../model/record.ts";
+import { type MachineRecord, type SubjectRecord, updateKeysMax, upkeepOf, withUpkeep } from "../model/record.ts";
 import type { Machine } from "../model/types.ts";
+import { withoutRemedies } from "../plan/remedies.ts";
 
 /** R3: refuses a report of an earlier life of the host, and one that is not newer than the last. */
 export function admitReport(record: SubjectRecord | undefined, sequence: number, report: AgentReport): void {
@@ -57,6 +58,30 @@ function countsUpdates(machine: Machine, state: string, guards: GuardCompiler): 
   });
 }
 
+/** A word on what is stalled for a reason that is no step's: null for those. */
+function ownVerdict(
+  entry: MachineRecord,
+  reason: string,
+  { word, at }: Pick<Verdict, "word" | "at">,
+): MachineRecord | null {
+  const { waiting } = upkeepOf(entry);
+  switch (reason) {
+    case "BarrierAsks":
+    case "BarrierFailed":
+      if (waiting === null) return null;
+      // Going on without the others, or waiting for them anew.
+      return withUpkeep(entry, {
+        waiting: word === "skip" ? { ...waiting, waived: true } : { for: waiting.for, since: at },
+      });
+    case "DriftAlert":
+      return word === "retry" ? withUpkeep(entry, { fellFrom: null }) : null;
+    case "RemediesExhausted":
+      return withoutRemedies(entry);
+    default:
+      return null;
+  }
+}
+
 export interface Verdict {
   readonly word: "retry" | "skip";
   /** Keys of the steps that the word is about: those of the transition that is stalled. */
@@ -77,6 +102,8 @@ export function applyVerdict(entry: MachineRecord, { word, steps, at }: Verdict)
       hint: "stateward status shows what each host waits for",
     });
   }
+  const own = stalled === undefined ? null : ownVerdict(entry, stalled.reason, { word, at });
+  if (own !== null) return own;
   if (word === "skip" && (stalled?.reason === "ReplayStateGone" || stalled?.reason === "ReplayNoPath"))
     return { ...entry, replay: [] };
   const once = Object.entries(entry.once).map(([key, known]) => {
@@ -92,7 +119,7 @@ export function applyVerdict(entry: MachineRecord, { word, steps, at }: Verdict)
     ];
   });
   const { attempt } = entry;
-  const freed = { ...entry, once: Object.fromEntries(once), unsteady: null };
+  const freed = withUpkeep({ ...entry, once: Object.fromEntries(once), unsteady: null }, { falls: [] });
   if (attempt === null) return freed;
   // A skipped step counts as done, and the attempt goes on behind it; a retry begins again, with all its tries before it.
   if (word === "skip" && attempt.step !== null) {

@@ -1,5 +1,6 @@
 // Carries one transition out: a step's start is recorded, it runs, its outcome is recorded, then the next one (S1).
 import { digest } from "../model/digest.ts";
+import { isoTime } from "../model/duration.ts";
 import { messageOf } from "../model/failure.ts";
 import type { GuardCompiler, GuardValues } from "../model/guard.ts";
 import type { HostActor, Inquiry, Outcome, RecordWriter } from "../model/ports.ts";
@@ -33,10 +34,12 @@ export interface RunOrder {
   readonly machine: Machine;
   readonly transition: Transition;
   readonly reason: Attempt["reason"];
+  /** Name of the repair, where it is one. */
+  readonly repair?: string;
 }
 
 /** How a run ended. `paused` and `failed` leave the attempt in the record; what follows is decided anew. */
-export type RunEnd = "entered" | "paused" | "failed";
+export type RunEnd = "entered" | "repaired" | "paused" | "failed";
 
 /** Runs the steps that are still to be run, leaves the marker, and records the new state. */
 export async function runTransition(context: RunContext, order: RunOrder): Promise<RunEnd> {
@@ -68,7 +71,7 @@ async function runStep(context: RunContext, order: RunOrder, step: Step): Promis
     machine: order.machine.name,
     step,
     action: rendered.value,
-    incarnation: context.incarnation,
+    incarnation: step.on === "controller" ? null : context.incarnation,
     claim: step.repeat === "never" ? claimOf(order.machine.name, step.key, context.entry()) : null,
   });
   if (outcome.kind === "ok") {
@@ -165,7 +168,13 @@ export function afterInquiry(
   }
 }
 
-async function finish(context: RunContext, { subject, machine, transition, reason }: RunOrder): Promise<RunEnd> {
+async function finish(context: RunContext, order: RunOrder): Promise<RunEnd> {
+  const { subject, machine, transition, reason } = order;
+  if (reason === "remedy" || reason === "replace") {
+    const text = reason === "replace" ? "is replaced, and has still to answer" : `${order.repair ?? reason} ran`;
+    await context.edit((entry) => ({ ...entry, attempt: null }), `${subject.name}: ${text} (${machine.name})`);
+    return "repaired";
+  }
   if (leavesMarker(subject)) {
     const marked = await markHost(context, subject, [machine.name, transition.to]);
     if (marked.kind !== "ok") {
@@ -182,10 +191,11 @@ async function finish(context: RunContext, { subject, machine, transition, reaso
   }
   const why = reason === "target" ? "" : `, ${reason}`;
   const summary = `${subject.name}: ${transition.from} -> ${transition.to} (${machine.name}${why})`;
-  await context.edit(
-    (entry) => entered(entry, transition.to, machine.initial, { now: context.now(), commit: context.commit }),
-    summary,
-  );
+  await context.edit((entry) => {
+    const now = context.now();
+    const ms = now - Date.parse(entry.attempt?.startedAt ?? isoTime(now));
+    return entered(entry, transition.to, machine.initial, { now, commit: context.commit, ms });
+  }, summary);
   return "entered";
 }
 

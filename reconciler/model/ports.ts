@@ -1,7 +1,7 @@
 // Ports: what the rooms share. Each is small, readers apart from writers, and every implementation passes the suite in `test/conformance/`.
 
 import type { Problem } from "./problem.ts";
-import type { Attempt, Condition, SubjectRecord } from "./record.ts";
+import type { Attempt, Condition, FleetRecord, RolloutRecord, SubjectRecord } from "./record.ts";
 import type { HostReport, StateClaim } from "./report.ts";
 import type { LoadedRepository } from "./repository.ts";
 import type { Action, Check, Host, Step } from "./types.ts";
@@ -18,6 +18,8 @@ export interface Clock {
 export interface DesiredCommit {
   readonly commit: string;
   readonly loaded: LoadedRepository;
+  /** How many hosts its author says that it moves, from the trailer `Acknowledge-Moves`; absent without one. */
+  readonly acknowledged?: number;
 }
 
 /** Result of one poll of the desired branch. */
@@ -40,6 +42,8 @@ export type Poll =
 
 export interface DesiredReader {
   poll(): Promise<Poll>;
+  /** The commit that was in force when something was recorded last; null when there is none, or it cannot be read. */
+  recorded(): Promise<DesiredCommit | null>;
 }
 
 /** What the record holds at start: from the repository, with the journal applied to it. */
@@ -220,6 +224,91 @@ export interface FleetWriter {
   replay(subject: string): Promise<void>;
 }
 
+/** How far a change of targets has spread, for people and programs. */
+export interface RolloutView {
+  /** `web/git-server`, or `fleet/git-server` where no group has a rollout of its own. */
+  readonly scope: string;
+  readonly commit: string;
+  readonly since: string;
+  readonly phase: RolloutRecord["phase"];
+  readonly message: string;
+  /** The wave that it is in, 0 for the canary, and how many hosts may have begun by the end of each. */
+  readonly wave: number;
+  readonly waves: readonly number[];
+  readonly hosts: Readonly<Record<"pending" | "active" | "done" | "failed" | "parked", number>>;
+}
+
+export interface GovernorView {
+  readonly name: string;
+  readonly limit: number;
+  readonly holders: readonly { readonly host: string; readonly until: string }[];
+  readonly waiting: number;
+}
+
+/** What concerns more than one host, as it is now. */
+export interface FleetView extends Pick<FleetRecord, "holds" | "braked" | "released"> {
+  readonly rollouts: readonly RolloutView[];
+  readonly governors: readonly GovernorView[];
+  /** The commit that waits for a person's word. */
+  readonly unapproved: { readonly commit: string; readonly message: string } | null;
+}
+
+/** One reason why a host does not go on, and what stands behind it. */
+export interface CauseView {
+  readonly subject: string;
+  readonly machine: string | null;
+  readonly reason: string;
+  readonly message: string;
+  readonly since: string | null;
+  readonly goesOnIf: string | null;
+  readonly because: readonly CauseView[];
+  readonly more: number;
+}
+
+export interface WhyView {
+  readonly subject: string;
+  /** Empty when every machine is in its target. */
+  readonly causes: readonly CauseView[];
+  /** The answer to "what if", where it was asked. */
+  readonly whatIf: {
+    readonly word: string;
+    readonly arrives: boolean;
+    readonly afterMs: number | null;
+    readonly moves: readonly {
+      readonly machine: string;
+      readonly from: string;
+      readonly to: string;
+      readonly atMs: number;
+    }[];
+    readonly causes: readonly CauseView[];
+  } | null;
+}
+
+/** Answers what keeps hosts, alone and together. */
+export interface CoordinationReader {
+  fleet(): FleetView;
+  /** Throws a Failure for a subject that does not exist, and for a word that nobody knows. */
+  why(subject: string, whatIf: string | null): WhyView;
+}
+
+/** Takes what people say about more than one host. Each resolves when that is on the disk (D1), and throws a Failure when it is refused. */
+export interface CoordinationWriter {
+  /** Resolves to the selector as it is recorded and the number of hosts that it covers now. */
+  hold(order: {
+    readonly select: string;
+    readonly reason: string;
+    readonly by: string;
+    readonly until: string | null;
+  }): Promise<{
+    readonly select: string;
+    readonly hosts: number;
+  }>;
+  release(select: string, by: string): Promise<{ readonly select: string }>;
+  /** Resolves to the whole name of the commit that is in force then. */
+  approve(commit: string, by: string): Promise<{ readonly commit: string }>;
+  releaseBrake(by: string, reason: string): Promise<void>;
+}
+
 /** The state repository, for those who want it looked at or kept small. */
 export interface RepositoryControl {
   /** Looks at the remote soon. */
@@ -232,6 +321,10 @@ export interface RepositoryControl {
 export type EngineEvent =
   | { readonly kind: "desired"; readonly commit: string; readonly hosts: number; readonly machines: number }
   | { readonly kind: "refused"; readonly commit: string; readonly problems: number }
+  /** A commit waits for a person's word before it comes into force (B3). */
+  | { readonly kind: "unapproved"; readonly commit: string; readonly message: string }
+  /** What was decided about more than one host: a rollout's wave, a brake, a hold. */
+  | { readonly kind: "fleet"; readonly message: string }
   | { readonly kind: "rebuilt"; readonly subject: string; readonly incarnation: string }
   | {
       readonly kind: "observed";
@@ -256,6 +349,14 @@ export type EngineEvent =
       readonly from: string;
       readonly to: string;
       readonly reason: string;
+      readonly ms: number;
+    }
+  /** A remedy, a reboot or a replacement has run to its end; whether it helped is seen later. */
+  | {
+      readonly kind: "repaired";
+      readonly subject: string;
+      readonly machine: string;
+      readonly repair: string;
       readonly ms: number;
     }
   | {

@@ -39,7 +39,7 @@ export interface Applied {
 export interface Attempt {
   readonly from: string;
   readonly to: string;
-  readonly reason: "target" | "replay" | "auto" | "remedy";
+  readonly reason: "target" | "replay" | "auto" | "remedy" | "replace";
   /** 1 for the first try. */
   readonly number: number;
   readonly status: "running" | "failed";
@@ -101,8 +101,6 @@ export interface Upkeep {
   /** When it was seen to have left its target, within the time that flapping looks at, oldest first. */
   readonly falls: readonly string[];
   readonly remedies: Readonly<Record<string, RemedyRecord>>;
-  /** State that was adopted in place of the target. */
-  readonly adopted: string | null;
 }
 
 export interface MachineRecord {
@@ -138,6 +136,8 @@ export interface LostRecord {
   readonly silent: boolean;
   /** When a recovery began; null while none is under way. */
   readonly recovering: string | null;
+  /** When it was replaced last; null when it never was. */
+  readonly replacedAt: string | null;
   /** When recoveries failed within the last day, oldest first. */
   readonly failed: readonly string[];
   /** Nothing is tried any more until a person says so. */
@@ -184,8 +184,6 @@ export interface FleetRecord {
   readonly braked: { readonly at: string; readonly message: string } | null;
   /** The last time that a person released the brake: losses before it are not counted. */
   readonly released: { readonly at: string; readonly by: string; readonly reason: string } | null;
-  /** Hosts that were replaced, within the last hour. */
-  readonly wipes: readonly { readonly host: string; readonly at: string }[];
 }
 
 export interface SubjectRecord {
@@ -215,13 +213,17 @@ export const emptyFleet: FleetRecord = {
   rollouts: {},
   braked: null,
   released: null,
-  wipes: [],
 };
 
-const emptyUpkeep: Upkeep = { fellFrom: null, waiting: null, falls: [], remedies: {}, adopted: null };
+const emptyUpkeep: Upkeep = { fellFrom: null, waiting: null, falls: [], remedies: {} };
 
 export function upkeepOf({ upkeep }: Pick<MachineRecord, "upkeep">): Upkeep {
   return upkeep ?? emptyUpkeep;
+}
+
+/** States that are left to be replayed, the next one first. */
+export function leftToReplay({ replay, state }: Pick<MachineRecord, "replay" | "state">): readonly string[] {
+  return replay.length === 0 ? replay : replay.slice(replay.lastIndexOf(state) + 1);
 }
 
 /** The entry with a part of its upkeep replaced; the same value when that says nothing new. */
@@ -311,8 +313,8 @@ export function decodeRecord(text: string, where: string): SubjectRecord {
 }
 
 function decodeFleet(value: Partial<FleetRecord>): SubjectRecord {
-  const { holds, approvals, rollouts, braked, released, wipes } = { ...emptyFleet, ...value };
-  return fleetSubject({ holds, approvals, rollouts, braked, released, wipes });
+  const { holds, approvals, rollouts, braked, released } = { ...emptyFleet, ...value };
+  return fleetSubject({ holds, approvals, rollouts, braked, released });
 }
 
 /** The record of the whole fleet as any other record is kept. */

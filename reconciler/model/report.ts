@@ -20,6 +20,10 @@ export interface HostReport {
   readonly host: string;
   readonly at: number;
   readonly reachable: boolean;
+  /** When the host was last heard, while it is not; the reconciler's clock. */
+  readonly heardAt?: number;
+  /** Looks in a row that did not reach it. */
+  readonly missed?: number;
   /** Why the host cannot be reached; empty when it can. */
   readonly message: string;
   readonly incarnation: string | null;

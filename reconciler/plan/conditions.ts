@@ -9,7 +9,7 @@ type Plain = Omit<Condition, "at">;
 export function conditionsFor(next: Next): Plain[] {
   switch (next.kind) {
     case "rest":
-      return [{ type: "Ready", status: "True", reason: next.reason, message: "" }];
+      return [{ type: "Ready", status: "True", reason: next.reason, message: next.message ?? "" }];
     case "go": {
       const message = `${next.transition.from} -> ${next.transition.to}`;
       return [

@@ -2,19 +2,41 @@
 import { isoTime } from "../model/duration.ts";
 import { withoutLoops } from "../model/graph.ts";
 import type { GuardReads, GuardValues } from "../model/guard.ts";
-import { type Attempt, emptyRecord, type MachineRecord, type SubjectRecord } from "../model/record.ts";
+import {
+  type Attempt,
+  emptyRecord,
+  leftToReplay,
+  type MachineRecord,
+  type SubjectRecord,
+  upkeepOf,
+  withUpkeep,
+} from "../model/record.ts";
 import { same } from "../model/same.ts";
-import type { Hold, Machine, Transition } from "../model/types.ts";
+import type { Host, Machine, Transition } from "../model/types.ts";
 import { conditionsFor, readyOf, unknownConditions, withConditions } from "./conditions.ts";
+import { driftOf, flappingOf } from "./drift.ts";
+import { type Closed, closedGate } from "./gates.ts";
 import { type Next, type NextResult, nextOf } from "./next.ts";
-import { observe } from "./observe.ts";
+import { fenced, observe, toReplay } from "./observe.ts";
+import {
+  losesAt,
+  noteLoss,
+  noteRecovered,
+  noteReplacementFailed,
+  noteReplacing,
+  recoveryOf,
+  replacementFailsAt,
+} from "./recovery.ts";
+import { type Due, lookAtRemedies } from "./remedies.ts";
+import { replacementOf } from "./replace.ts";
+import { Tally } from "./tally.ts";
 import { beginAttempt, entered, sameWay } from "./transition.ts";
 import {
   type AnySubject,
-  agentSilentMs,
   currentReport,
   guardValues,
   leavesMarker,
+  silentAfterMs,
   subjectNames,
   subjectOf,
   type World,
@@ -27,6 +49,8 @@ export type Act =
       readonly machine: string;
       readonly transition: Transition;
       readonly reason: Attempt["reason"];
+      /** Name of the repair, where it is one. */
+      readonly repair?: string;
     }
   | { readonly kind: "inquire"; readonly machine: string; readonly step: string };
 
@@ -54,12 +78,21 @@ export interface Decision {
   readonly waitsOn: readonly GuardReads[];
 }
 
-/** Decisions for the named subjects, or for all, in name order. */
-export function decide(world: World, names: readonly string[] = subjectNames(world)): Decision[] {
+/**
+ * Decisions for the named subjects, or for all, in name order. Each sees what those before it have taken of the limits that they
+ * share, so that all of them together keep to those.
+ */
+export function decide(before: World, names: readonly string[] = subjectNames(before)): Decision[] {
+  const records = new Map(before.records);
+  const inFlight = new Set(before.inFlight);
+  const world: World = { ...before, records, inFlight, tally: Tally.of(before) };
   return names.flatMap((name) => {
     const subject = subjectOf(world, name);
     if (!subject) return [];
     const { decision } = decideSubject(world, subject);
+    if (decision.record !== null) records.set(name, decision.record);
+    if (decision.act !== null) inFlight.add(name);
+    if (decision.record !== null || decision.act !== null) world.tally.update(world, name);
     const silent =
       decision.record === null &&
       decision.act === null &&
@@ -78,17 +111,21 @@ export function decideSubject(
   const before = world.records.get(subject.name) ?? emptyRecord(subject.kind, subject.name);
   const heard = subject.kind === "host" ? currentReport(world, subject) : { report: null };
   const report = "report" in heard ? heard.report : null;
-  const observed = world.inFlight.has(subject.name)
-    ? { record: before, summaries: [] }
-    : observe(world, subject, before, report);
+  const isBusy = world.inFlight.has(subject.name);
+  const known = subject.kind === "host" && !isBusy ? withLoss(world, subject, before) : before;
+  const observed = isBusy ? { record: before, summaries: [] } : observe(world, subject, known, report);
   const draft = new Draft(world, subject, observed.record, [...observed.summaries]);
   if ("reason" in heard) draft.unheard(heard.reason, heard.message);
   else for (const machine of openFirst(subject, observed.record)) draft.plan(machine);
   if (subject.kind === "host" && subject.transport === "agent") {
-    const silentAt = (world.reports.get(subject.name)?.at ?? world.listeningSince) + agentSilentMs;
+    const silentAt = (world.reports.get(subject.name)?.at ?? world.listeningSince) + silentAfterMs(world, subject);
     if (silentAt > world.now) draft.wake(silentAt);
   }
   return { decision: draft.decision(before), plans: draft.plans };
+}
+
+function withLoss(world: World, host: Host, record: SubjectRecord): SubjectRecord {
+  return noteReplacementFailed(world, host, noteLoss(world, host, record));
 }
 
 /** Machines in the order of the file, those with an attempt left open before all others (S4). */
@@ -121,10 +158,57 @@ class Draft {
   /** Nothing is known of the host now: so nothing is done to it. Before the first word from it, what the record says stands. */
   unheard(reason: string, message: string): void {
     if (reason === "NoReport") return;
-    for (const name of this.subject.machines.keys()) {
+    const { world, subject } = this;
+    const { lost } = this.record;
+    const at = subject.kind === "host" ? losesAt(world, subject) : null;
+    if (at !== null && at > world.now) this.wake(at);
+    if (subject.kind === "host" && lost?.silent === true && !world.inFlight.has(subject.name)) this.replace(subject);
+    if (this.act !== null) return;
+    const why =
+      lost?.quarantined === true
+        ? {
+            reason: "Quarantined",
+            message: `${lost.failed.length} recoveries failed within a day: look at the host, then stateward retry ${subject.name}`,
+          }
+        : lost?.silent === true
+          ? { reason: "Lost", message: `lost since ${lost.at}: ${message}` }
+          : { reason, message };
+    for (const name of subject.machines.keys()) {
       const entry = this.record.machines[name];
-      if (entry) this.put(name, withConditions(entry, unknownConditions(reason, message), this.world.now));
+      if (entry) this.put(name, withConditions(entry, unknownConditions(why.reason, why.message), world.now));
     }
+  }
+
+  /** A lost host whose recovery says replace: the life that was recorded is over before another one is made. */
+  private replace(host: Host): void {
+    const { world } = this;
+    const failsAt = replacementFailsAt(world, host, this.record);
+    if (failsAt !== null) return this.wake(failsAt);
+    if (recoveryOf(world.desired.loaded.repository, host).then === "replace") this.makeAnew(host);
+  }
+
+  /** Begins to replace a host, if that may be now. Returns why not. */
+  private makeAnew(host: Host): string | null {
+    const { world } = this;
+    const verdict = replacementOf(world, host, this.record);
+    if (verdict === null) return "nothing replaces it";
+    if ("at" in verdict) {
+      if (verdict.at !== null) this.wake(verdict.at);
+      return verdict.message;
+    }
+    if (!world.mayStart) {
+      this.deferred = true;
+      return "it starts when others have ended";
+    }
+    const { machine, transition } = verdict;
+    this.record = noteReplacing(world, host, fenced(world, this.record));
+    const entry = this.record.machines[machine];
+    if (entry === undefined) return "nothing is recorded of it";
+    this.put(machine, beginAttempt(entry, transition, "replace", world.now));
+    const life = (this.record.former.at(-1) ?? "").slice(0, 8);
+    this.summaries.push(`${host.name}: is being replaced; its life ${life} is over`);
+    this.act = { kind: "start", machine, transition, reason: "replace", repair: "replace" };
+    return null;
   }
 
   plan(name: string): void {
@@ -134,10 +218,22 @@ class Draft {
     // Each round enters one state without steps; a machine of n states cannot need more than that before it rests.
     for (let round = 0; round <= machine.states.size; round++) {
       const result = this.next(machine, entry);
-      const { next } = result;
-      entry = this.endOtherAttempt(entry, result);
-      if (next.kind !== "go" || !this.isInstant(next.transition)) {
-        this.settle(name, entry, next);
+      const { next, due } = result;
+      entry = this.endOtherAttempt(result.entry, result);
+      if (due?.rung === "replay") {
+        this.summaries.push(`${this.subject.name}: is replayed, because ${due.remedy.name} did not help (${name})`);
+        entry = toReplay(this.world, name, due.begun);
+        this.put(name, entry);
+        this.plans.pop();
+        continue;
+      }
+      if (due?.rung === "replace" && this.subject.kind === "host") {
+        const refusal = this.act === null ? this.makeAnew(this.subject) : "another transition of the host runs";
+        if (refusal !== null) this.queue(name, entry, `it is to be replaced: ${refusal}`);
+        return;
+      }
+      if (next.kind !== "go" || due !== null || !this.isInstant(next.transition)) {
+        this.settle(name, entry, result);
         return;
       }
       this.plans.pop();
@@ -153,14 +249,16 @@ class Draft {
     return about !== null && sameWay(entry.attempt, about) ? entry : { ...entry, attempt: null };
   }
 
-  private next(machine: Machine, entry: MachineRecord): Pick<NextResult, "next" | "about" | "open"> {
+  private next(machine: Machine, entry: MachineRecord): Looked {
     const { world, subject } = this;
     const target = subject.machines.get(machine.name) ?? null;
     const { guards, repository } = world.desired.loaded;
     let kept: GuardValues | null = null;
     const values = (): GuardValues => (kept ??= guardValues(this.worldWithDraft(), subject, [machine.name, entry]));
     const result = nextOf({ machine, entry, target, guards, values, settings: repository.settings, now: world.now });
-    const next = this.underHold(result.next);
+    const wanted = this.repaired(machine, entry, { result, values });
+    const closed = this.closed(machine, wanted, target);
+    const next = closed?.next ?? wanted.next;
     this.plans.push({
       machine: machine.name,
       state: entry.state,
@@ -168,19 +266,49 @@ class Draft {
       path: withoutLoops(result.path, (state) => state),
       next,
     });
-    this.waitsOn.push(...result.reads);
+    this.waitsOn.push(...result.reads, ...wanted.reads);
     if (next.kind === "wait" && next.at !== null) this.wake(next.at);
+    const barrier = result.about === null ? null : machine.states.get(result.about.to)?.barrier;
+    if (barrier && closed !== null) this.waitsOn.push(barrierReads(barrier.group));
     // An automatic transition is not a wait, yet time alone can make it due.
     if (result.reads.some((reads) => reads.now)) this.wake(world.now + 1000);
-    return { next, about: result.about, open: result.open };
+    return {
+      next,
+      about: result.about,
+      open: result.open,
+      entry: wanted.entry,
+      due: closed === null ? wanted.due : null,
+      closed,
+    };
   }
 
-  /** S4: nothing runs on a host that is held. */
-  private underHold(next: Next): Next {
-    const hold = this.subject.kind === "host" ? this.subject.hold : null;
-    if (!hold || next.kind === "rest" || next.kind === "stalled") return next;
-    if (hold.untilMs !== null && hold.untilMs <= this.world.now) return next;
-    return { kind: "wait", reason: "Held", message: heldText(hold), at: hold.untilMs };
+  /** What a machine at rest does about what is wrong with it in spite of that. */
+  private repaired(
+    machine: Machine,
+    entry: MachineRecord,
+    { result, values }: { readonly result: NextResult; readonly values: () => GuardValues },
+  ): { next: Next; entry: MachineRecord; due: Due | null; reads: readonly GuardReads[] } {
+    const { world, subject } = this;
+    const isQuiet = result.next.kind !== "rest" || world.inFlight.has(subject.name) || subject.kind !== "host";
+    if (isQuiet || machine.remedies.length === 0) return { next: result.next, entry, due: null, reads: [] };
+    const { guards } = world.desired.loaded;
+    const looked = lookAtRemedies({ machine, guards, values, now: world.now }, entry);
+    if (looked.wakeAt !== null) this.wake(looked.wakeAt);
+    const { due, reads } = looked;
+    if (due === null) return { next: result.next, entry: looked.entry, due, reads };
+    return { next: repairNext(due), entry: looked.entry, due: due.rung === "person" ? null : due, reads };
+  }
+
+  /** The gate that keeps a machine from what it wants, if there is one: of its own drift and falls, or of what it shares with others. */
+  private closed(
+    machine: Machine,
+    { next, entry }: { readonly next: Next; readonly entry: MachineRecord },
+    target: string | null,
+  ): Closed | null {
+    const { world, subject } = this;
+    if (subject.kind !== "host" || world.inFlight.has(subject.name)) return null;
+    const wanted = { host: subject, record: this.record, machine, entry, next };
+    return flappingOf(world, wanted, target) ?? driftOf(world, wanted, target) ?? closedGate(world, wanted);
   }
 
   /** A transition that has nothing to run and no marker to leave is made in the record alone. */
@@ -198,7 +326,7 @@ class Draft {
     return next;
   }
 
-  private settle(name: string, entry: MachineRecord, next: Next): void {
+  private settle(name: string, entry: MachineRecord, { next, due, closed }: Looked): void {
     const busy = this.act !== null || this.world.inFlight.has(this.subject.name);
     const wants = next.kind === "go" || next.kind === "inquire";
     if (busy && wants) return this.queue(name, entry, "another transition of the host runs");
@@ -208,13 +336,29 @@ class Draft {
       const until = this.world.mayStart ? "the record can be pushed again" : "others have ended";
       return this.queue(name, entry, `it starts when ${until}`);
     }
-    let settled = withConditions(entry, conditionsFor(next), this.world.now);
+    let settled = withConditions(busy ? entry : this.inLine(name, entry, closed), conditionsFor(next), this.world.now);
     if (next.kind === "inquire") this.act = { kind: "inquire", machine: name, step: next.step };
     if (next.kind === "go") {
-      settled = beginAttempt(settled, next.transition, next.reason, this.world.now);
-      this.act = { kind: "start", machine: name, transition: next.transition, reason: next.reason };
+      const begun = due === null ? settled : { ...due.begun, conditions: settled.conditions };
+      settled = beginAttempt(begun, next.transition, next.reason, this.world.now);
+      const repair = due === null ? {} : { repair: due.rung === "remedy" ? due.remedy.name : due.rung };
+      this.act = { kind: "start", machine: name, transition: next.transition, reason: next.reason, ...repair };
     }
     this.put(name, settled);
+  }
+
+  /** The machine's place in the line of the gate that it stops at, and what is over once it is in its target. */
+  private inLine(name: string, entry: MachineRecord, closed: Closed | null): MachineRecord {
+    const { waiting, fellFrom } = upkeepOf(entry);
+    const isBack =
+      fellFrom !== null &&
+      entry.state === (this.subject.machines.get(name) ?? null) &&
+      leftToReplay(entry).length === 0;
+    const gate = closed?.gate ?? null;
+    // A person's word at a barrier holds until the state is entered.
+    const kept = waiting !== null && (waiting.for === gate || (gate === null && waiting.waived === true));
+    const place = kept ? waiting : gate === null ? null : { for: gate, since: isoTime(this.world.now) };
+    return withUpkeep(entry, { waiting: place, fellFrom: isBack ? null : fellFrom });
   }
 
   /** A machine that would move and may not yet is not ready. One that is not ready for another reason already keeps that. */
@@ -239,6 +383,8 @@ class Draft {
   }
 
   decision(before: SubjectRecord): Decision {
+    const isBack = this.plans.length > 0 && this.plans.every(({ next }) => next.kind === "rest");
+    if (isBack) this.record = noteRecovered(this.record);
     const changed = !same(before, this.record);
     const sequence = this.world.reports.get(this.subject.name)?.sequence ?? null;
     // Heartbeats are not recorded; but what changes the record is, with the sequence that must not come again (R3).
@@ -255,9 +401,23 @@ class Draft {
   }
 }
 
-/** Who holds a host, why, and until when. */
-export function heldText({ by, reason, untilMs }: Hold): string {
-  return `held by ${by}: ${reason}${untilMs === null ? "" : ` (until ${isoTime(untilMs)})`}`;
+/** A machine looked at: what it does next, and what stands before that. */
+interface Looked extends Pick<NextResult, "next" | "about" | "open"> {
+  /** Its record with what was seen of its remedies. */
+  readonly entry: MachineRecord;
+  readonly due: Due | null;
+  readonly closed: Closed | null;
+}
+
+function repairNext({ rung, remedy, transition }: Due): Next {
+  if (rung !== "person") return { kind: "go", transition, reason: rung === "replace" ? "replace" : "remedy" };
+  const message = `${remedy.name}: what is wrong is so in spite of ${remedy.limit} tries and what comes after them (${remedy.when}); mend the cause, then stateward retry`;
+  return { kind: "stalled", reason: "RemediesExhausted", message };
+}
+
+/** A barrier reads the states of its group's hosts, as a guard would. */
+function barrierReads(group: string): GuardReads {
+  return { groups: new Set([group]), hosts: false, now: false, updates: false, live: true };
 }
 
 /** A map with one entry replaced, without copying it: a decision for one host must not cost the whole fleet. */

@@ -1,10 +1,11 @@
 // What would happen, without making it happen: for people and pull requests. Pure.
 import { isoTime } from "../model/duration.ts";
 import { findTransition } from "../model/graph.ts";
-import { emptyRecord, freshMachine, type MachineRecord } from "../model/record.ts";
+import { emptyFleet, emptyRecord, fleetName, freshMachine, type MachineRecord } from "../model/record.ts";
 import type { HostReport } from "../model/report.ts";
 import type { Transition } from "../model/types.ts";
 import { decideSubject, type MachinePlan } from "./decide.ts";
+import { worldOf } from "./tally.ts";
 import { guardValues, subjectNames, subjectOf, type World } from "./world.ts";
 
 export interface ForecastStep {
@@ -125,5 +126,5 @@ export function recordedWorld(world: Pick<World, "now" | "desired" | "records">)
       facts: {},
     });
   }
-  return { ...world, reports, inFlight: new Set(), listeningSince: world.now, mayStart: true, mayStartOnce: true };
+  return worldOf({ ...world, reports, fleet: world.records.get(fleetName)?.fleet ?? emptyFleet });
 }

@@ -2,12 +2,12 @@
 import { findPath, findTransition, transitionsFrom } from "../model/graph.ts";
 import type { GuardCompiler, GuardReads, GuardValues } from "../model/guard.ts";
 import { explainNoPath } from "../model/machine.ts";
-import type { Attempt, MachineRecord } from "../model/record.ts";
+import { type Attempt, leftToReplay, type MachineRecord } from "../model/record.ts";
 import type { Machine, Settings, Step, Transition } from "../model/types.ts";
 import { backoffMs, definitionOf, sameWay } from "./transition.ts";
 
 export type Next =
-  | { readonly kind: "rest"; readonly reason: "InSync" | "NoTarget" }
+  | { readonly kind: "rest"; readonly reason: "InSync" | "NoTarget" | "DriftAdopted"; readonly message?: string }
   | { readonly kind: "go"; readonly transition: Transition; readonly reason: Attempt["reason"] }
   | { readonly kind: "wait"; readonly reason: string; readonly message: string; readonly at: number | null }
   | { readonly kind: "stalled"; readonly reason: string; readonly message: string }
@@ -91,7 +91,7 @@ function openAttempt({ entry, machine }: MachineWorld): { next: Next; about: Tra
 
 /** The next transition of a replay, or null when there is nothing to replay. */
 function replayNext({ machine, entry }: MachineWorld): { next: Next; path: readonly string[] } | null {
-  const wanted = entry.replay.slice(entry.replay.lastIndexOf(entry.state) + 1);
+  const wanted = leftToReplay(entry);
   const goal = wanted.find((state) => machine.states.has(state));
   const last = wanted.at(-1);
   if (last === undefined) return null;

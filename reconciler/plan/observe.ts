@@ -1,9 +1,17 @@
 // What a report changes in the record: a rebuilt host (R4), a contradicted record (R3), a state whose check fails.
 import { isoTime } from "../model/duration.ts";
 import { withoutLoops } from "../model/graph.ts";
-import { formerMax, freshMachine, type MachineRecord, type SubjectRecord } from "../model/record.ts";
+import {
+  formerMax,
+  freshMachine,
+  type MachineRecord,
+  type SubjectRecord,
+  upkeepOf,
+  withUpkeep,
+} from "../model/record.ts";
 import type { HostReport, StateClaim } from "../model/report.ts";
 import type { Machine } from "../model/types.ts";
+import { noteRebuilt } from "./recovery.ts";
 import { entered } from "./transition.ts";
 import type { AnySubject, World } from "./world.ts";
 
@@ -24,7 +32,7 @@ export function observe(world: World, subject: AnySubject, record: SubjectRecord
     next =
       record.incarnation === null
         ? { ...next, incarnation: report.incarnation }
-        : rebuilt(world, next, report.incarnation);
+        : noteRebuilt(world, subject, rebuilt(world, next, report.incarnation));
     if (record.incarnation !== null)
       summaries.push(`${subject.name}: rebuilt (incarnation ${report.incarnation.slice(0, 8)})`);
   }
@@ -34,13 +42,25 @@ export function observe(world: World, subject: AnySubject, record: SubjectRecord
     const machine = world.desired.loaded.repository.machines.get(name);
     if (!machine || (subject.kind === "host" && report === null && !machines[name])) continue;
     const before = machines[name] ?? freshMachine(machine.initial, isoTime(world.now), world.desired.commit);
-    const seen = report ? observeMachine(world, machine, before, report) : { entry: before, why: "" };
+    const looked = report ? observeMachine(world, machine, before, report) : { entry: before, why: "" };
+    const seen = { ...looked, entry: noteFall(world, before, looked.entry, subject.machines.get(name) ?? null) };
     if (seen.entry.state !== before.state)
       summaries.push(`${subject.name}: ${before.state} -> ${seen.entry.state} (${name} ${seen.why})`);
     if (seen.entry !== machines[name]) machines = { ...machines, [name]: seen.entry };
   }
   return { record: machines === next.machines ? next : { ...next, machines }, summaries };
 }
+
+/** A machine that was seen to have left its target: what brings it back is healing, and many falls in a row are flapping. */
+function noteFall(world: World, before: MachineRecord, after: MachineRecord, target: string | null): MachineRecord {
+  if (after.state === before.state || before.state !== target) return after;
+  const { withinMs } = world.desired.loaded.repository.settings.flapping;
+  const recent = upkeepOf(before).falls.filter((at) => Date.parse(at) > world.now - withinMs);
+  return withUpkeep(after, { fellFrom: target, falls: [...recent, isoTime(world.now)].slice(-fallsMax) });
+}
+
+/** Falls that are kept of a machine. */
+const fallsMax = 100;
 
 /** R4: every machine is in its initial state, and what was applied is to be replayed, without loops. */
 export function rebuilt(world: World, record: SubjectRecord, incarnation: string): SubjectRecord {
@@ -55,7 +75,16 @@ export function rebuilt(world: World, record: SubjectRecord, incarnation: string
   return { ...record, incarnation, former, sequence: 0, machines: Object.fromEntries(machines) };
 }
 
-function toReplay(world: World, name: string, entry: MachineRecord): MachineRecord {
+/**
+ * The record of a host that is being replaced: the life that was recorded is over, so what it reports is refused and nothing is run
+ * on it, before there is another. Whoever answers next is the new one, and is replayed.
+ */
+export function fenced(world: World, record: SubjectRecord): SubjectRecord {
+  return { ...rebuilt(world, record, ""), incarnation: null };
+}
+
+/** A machine in its initial state, with what was applied to it to be replayed. */
+export function toReplay(world: World, name: string, entry: MachineRecord): MachineRecord {
   const initial = world.desired.loaded.repository.machines.get(name)?.initial ?? entry.state;
   const replay = withoutLoops([...entry.applied.map(({ state }) => state), ...entry.replay], (state) => state);
   const fresh = freshMachine(initial, isoTime(world.now), world.desired.commit);
@@ -65,6 +94,9 @@ function toReplay(world: World, name: string, entry: MachineRecord): MachineReco
     replay: replay.filter((state) => state !== initial),
     updateKeys: entry.updateKeys,
     conditions: entry.conditions,
+    ...(Object.keys(upkeepOf(entry).remedies).length === 0
+      ? {}
+      : { upkeep: { ...upkeepOf(fresh), remedies: upkeepOf(entry).remedies } }),
   };
 }
 

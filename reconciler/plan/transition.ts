@@ -2,7 +2,7 @@
 import { digest } from "../model/digest.ts";
 import { isoTime } from "../model/duration.ts";
 import { withoutLoops } from "../model/graph.ts";
-import type { Applied, Attempt, MachineRecord, Once } from "../model/record.ts";
+import { type Applied, type Attempt, type MachineRecord, type Once, withUpkeep } from "../model/record.ts";
 import type { StateClaim } from "../model/report.ts";
 import type { Settings, Step, Transition } from "../model/types.ts";
 
@@ -108,6 +108,8 @@ export interface Entering {
   readonly commit: string;
   /** What the host said, where it was the host that said so. */
   readonly claim?: StateClaim;
+  /** How long the transition took, in milliseconds, where it ran. */
+  readonly ms?: number;
 }
 
 /** The record of a machine that has just entered a state. */
@@ -115,15 +117,15 @@ export function entered(
   entry: MachineRecord,
   state: string,
   initial: string,
-  { now, commit, claim }: Entering,
+  { now, commit, claim, ms }: Entering,
 ): MachineRecord {
   const at = isoTime(now);
-  const step: Applied = { state, at, desired: commit };
+  const step: Applied = { state, at, desired: commit, ...(ms === undefined ? {} : { ms }) };
   const applied = state === initial ? [] : withoutLoops([...entry.applied, step], (item) => item.state);
   // What stood before the state in a replay is done with, also where a detour or a removed state led around it.
   const replay = entry.replay.slice(entry.replay.lastIndexOf(state) + 1);
   return {
-    ...entry,
+    ...withUpkeep(entry, { waiting: null }),
     state,
     since: at,
     desired: commit,

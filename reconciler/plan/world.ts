@@ -1,10 +1,12 @@
 // The world as a decision sees it: plain values, time included. Nothing here reads a clock or touches anything.
+import { formatDuration } from "../model/duration.ts";
 import { type CelHost, CelRecord, CelReport, type GuardValues } from "../model/guard.ts";
 import { celHost } from "../model/guard-values.ts";
 import type { DesiredCommit } from "../model/ports.ts";
-import type { MachineRecord, SubjectRecord } from "../model/record.ts";
+import type { FleetRecord, MachineRecord, SubjectRecord } from "../model/record.ts";
 import type { HostReport } from "../model/report.ts";
-import type { Group, Host } from "../model/types.ts";
+import type { Group, Host, Repository, Settings } from "../model/types.ts";
+import type { Tally } from "./tally.ts";
 
 export interface World {
   /** Milliseconds since the epoch. */
@@ -20,13 +22,43 @@ export interface World {
   readonly mayStart: boolean;
   /** False when no step marked never may be started now: its start could not be pushed. */
   readonly mayStartOnce: boolean;
+  /** The record knew hosts when this reconciler began to listen. */
+  readonly isRestart: boolean;
+  /** What is recorded of more than one host. */
+  readonly fleet: FleetRecord;
+  /** Sums over the fleet, in step with the records and reports above. */
+  readonly tally: Tally;
 }
 
 /** A host or a group with machines of its own. */
 export type AnySubject = Host | Group;
 
-/** An agent that has not reported for this long is silent: what it said is not known to hold any more. */
-export const agentSilentMs = 300_000;
+/** Between two reports of an agent, as it is delivered, at the most. */
+const agentIntervalMs = 60_000;
+/** An agent that has missed three reports is silent: what it said is not known to hold any more. */
+export const agentSilentMs: number = 3 * agentIntervalMs;
+/** When a host is lost of whose machines none says so. */
+const lostAfterDefaultMs = 300_000;
+
+/** Between two signs of life of a host. */
+export function reportIntervalMs({ lookMs }: Pick<Settings, "lookMs">, { transport }: Pick<Host, "transport">): number {
+  return transport === "agent" ? agentIntervalMs : lookMs;
+}
+
+/** The shortest time that a machine of the host allows before a silent host is lost. */
+export function lostAfterMs({ machines }: Pick<Repository, "machines">, host: Host): number {
+  let shortest = Number.POSITIVE_INFINITY;
+  for (const name of host.machines.keys()) {
+    const machine = machines.get(name);
+    if (machine !== undefined) shortest = Math.min(shortest, machine.recovery.lostAfterMs);
+  }
+  return shortest === Number.POSITIVE_INFINITY ? lostAfterDefaultMs : shortest;
+}
+
+/** An agent that has not reported for this long is not known any more. */
+export function silentAfterMs(world: Pick<World, "desired">, host: Host): number {
+  return Math.min(agentSilentMs, lostAfterMs(world.desired.loaded.repository, host));
+}
 
 export function subjectOf(world: World, name: string): AnySubject | null {
   const { hosts, groups } = world.desired.loaded.repository;
@@ -42,12 +74,13 @@ export function subjectNames(world: World): string[] {
 
 /** The host's report if it can be relied on now, or why not. */
 export function currentReport(
-  world: World,
+  world: Pick<World, "now" | "desired" | "records" | "reports" | "listeningSince">,
   host: Host,
 ): { readonly report: HostReport } | { readonly reason: string; readonly message: string } {
   const report = world.reports.get(host.name);
   const isAgent = host.transport === "agent";
-  if (!report && (!isAgent || world.now - world.listeningSince < agentSilentMs)) {
+  const silentMs = isAgent ? silentAfterMs(world, host) : 0;
+  if (!report && (!isAgent || world.now - world.listeningSince < silentMs)) {
     return { reason: "NoReport", message: "nothing was heard of the host yet" };
   }
   if (report?.reachable === false) return { reason: "Unreachable", message: report.message };
@@ -55,8 +88,8 @@ export function currentReport(
     const message = `incarnation ${report.incarnation.slice(0, 8)} was replaced by another: two machines answer to this name`;
     return { reason: "OldIncarnation", message };
   }
-  if (!report || (isAgent && world.now - report.at >= agentSilentMs)) {
-    return { reason: "AgentSilent", message: `no report for ${agentSilentMs / 60_000} min` };
+  if (!report || (isAgent && world.now - report.at >= silentMs)) {
+    return { reason: "AgentSilent", message: `no report for ${formatDuration(silentMs)}` };
   }
   return { report };
 }

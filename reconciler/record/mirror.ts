@@ -193,17 +193,26 @@ export class DesiredMirror implements DesiredReader {
     return good === null ? { kind: "changed", desired } : { kind: "changed", desired: good, refused: desired };
   }
 
+  async recorded(): Promise<DesiredCommit | null> {
+    return this.goodAt(await this.recordedName());
+  }
+
   /** The commit that was in force before: as this mirror remembers it, or as the record names it. */
   private async lastGood(): Promise<DesiredCommit | null> {
+    return (await this.goodAt(await this.options.git.resolve(acceptedRef))) ?? this.goodAt(await this.recordedName());
+  }
+
+  private async recordedName(): Promise<string | null> {
     const { git } = this.options;
     const named = await git.try(["log", "-50", "--format=%(trailers:key=Desired,valueonly)", observedRef]);
-    const recorded = named.stdout.split("\n").find((line) => /^[0-9a-f]{40}$/.test(line)) ?? null;
-    for (const candidate of [await git.resolve(acceptedRef), recorded]) {
-      if (candidate === null || (await git.resolve(`${candidate}^{commit}`)) === null) continue;
-      const desired = await this.at(candidate);
-      if (!hasErrors(desired.loaded.problems)) return desired;
-    }
-    return null;
+    return named.stdout.split("\n").find((line) => /^[0-9a-f]{40}$/.test(line)) ?? null;
+  }
+
+  /** A commit without problems; null for any other. */
+  private async goodAt(commit: string | null): Promise<DesiredCommit | null> {
+    if (commit === null || (await this.options.git.resolve(`${commit}^{commit}`)) === null) return null;
+    const desired = await this.at(commit);
+    return hasErrors(desired.loaded.problems) ? null : desired;
   }
 
   /** A commit's files, parsed and checked. */
@@ -228,7 +237,20 @@ export class DesiredMirror implements DesiredReader {
     const problems = more.length === 0 ? loaded.problems : sortProblems([...more, ...loaded.problems]);
     const read = { commit, loaded: more.length === 0 ? loaded : { ...loaded, problems }, odd };
     if (this.base === null || !hasErrors(problems)) this.base = read;
-    return { commit, loaded: read.loaded };
+    return { commit, loaded: read.loaded, ...(await this.acknowledged(commit)) };
+  }
+
+  /** The number of the trailer `Acknowledge-Moves` in the last paragraph of the commit's message. */
+  private async acknowledged(commit: string): Promise<{ acknowledged?: number }> {
+    const object = await this.options.git.objects.read(commit);
+    const trailers =
+      object?.data
+        .toString()
+        .trimEnd()
+        .split(/\n\s*\n/)
+        .at(-1) ?? "";
+    const number = /^Acknowledge-Moves:\s*(\d{1,9})\s*$/im.exec(trailers)?.[1];
+    return number === undefined ? {} : { acknowledged: Number(number) };
   }
 
   private async load(

@@ -2,6 +2,7 @@
 import swagger from "@fastify/swagger";
 import fastify, { type FastifyInstance } from "fastify";
 import type { FleetReader, FleetWriter } from "../model/ports.ts";
+import { type FleetRoutesOptions, fleetRoutes } from "./fleet-routes.ts";
 import { hostRoutes } from "./host-routes.ts";
 import { enforcePolicies, type PolicyOptions } from "./policy.ts";
 import { sendProblem } from "./problem-json.ts";
@@ -11,7 +12,7 @@ import { stateRoutes } from "./state-routes.ts";
 /** Bytes of a request body that are read. */
 export const bodyBytesMax = 65_536;
 
-export interface AppOptions extends PolicyOptions, RecordRoutesOptions {
+export interface AppOptions extends PolicyOptions, RecordRoutesOptions, FleetRoutesOptions {
   readonly fleet: FleetReader & FleetWriter;
   readonly version: string;
   /** Identity of the data folder that is served. */
@@ -60,6 +61,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   });
   await app.register(healthRoutes, options);
   await app.register(hostRoutes, options);
+  await app.register(fleetRoutes, options);
   await app.register(stateRoutes, options);
   await app.register(recordRoutes, options);
   return app;

@@ -4,6 +4,7 @@ import { Fleet } from "../../reconciler/engine/fleet.ts";
 import { Engine } from "../../reconciler/engine/loop.ts";
 import { Failure } from "../../reconciler/model/failure.ts";
 import type {
+  DesiredCommit,
   DesiredReader,
   EngineEvent,
   Outcome,
@@ -14,7 +15,7 @@ import type {
 import { FakeHosts, ManualClock, settle } from "../support/fake-hosts.ts";
 import { MemoryRecord } from "../support/memory-record.ts";
 import { suite } from "../support/suite.ts";
-import { chain, desired, type Files, lamp, load, localHost, noon } from "../support/world.ts";
+import { atOnce, chain, desired, type Files, lamp, load, localHost, noon } from "../support/world.ts";
 
 const test = suite("loop");
 const failed: Outcome = { kind: "failed", message: "exit 1", output: "" };
@@ -26,6 +27,9 @@ class Desired implements DesiredReader {
   }
   say(poll: Poll): void {
     this.next = poll;
+  }
+  recorded(): Promise<DesiredCommit | null> {
+    return Promise.resolve(null);
   }
   poll(): Promise<Poll> {
     const poll = this.next ?? { kind: "unchanged" as const };
@@ -381,7 +385,7 @@ test("a host that waits for a group starts when the last fact that it read comes
 });
 
 test("no more transitions run at once than the settings allow", async () => {
-  const files: Record<string, unknown> = { "stateward.yaml": { parallel: 3 }, "machines/chain.yaml": chain };
+  const files: Record<string, unknown> = { "stateward.yaml": { parallel: 3, ...atOnce }, "machines/chain.yaml": chain };
   for (let index = 0; index < 10; index++) files[`hosts/h${index}.yaml`] = localHost(`h${index}`, { chain: "d" });
   const hosts = new FakeHosts();
   let running = 0;

@@ -631,15 +631,15 @@ test("S4: a machine whose attempt was left open goes before the others of its ho
   assert.is(decision?.act?.machine, "chain");
 });
 
-test("an agent that says nothing for five minutes after the start is not known to be well", () => {
+test("an agent that says nothing for three minutes after the start is not known to be well", () => {
   const files = {
     "machines/os.yaml": { machine: "os", initial: "old", states: { old: null } },
     "hosts/a.yaml": { host: "a", transport: "agent", machines: ["os"] },
   };
   const known = record("a", "os", { state: "old" });
   const [early] = decide(world(files, { records: [known] }));
-  assert.equal([early?.record, early?.wakeAt], [null, noon + 300_000]);
-  const [late] = decide(world(files, { records: [known], now: noon + 300_000 }));
+  assert.equal([early?.record, early?.wakeAt], [null, noon + 180_000]);
+  const [late] = decide(world(files, { records: [known], now: noon + 180_000 }));
   assert.is(late?.record?.machines.os?.conditions[0]?.reason, "AgentSilent");
 });
 

@@ -1,5 +1,6 @@
 // The HTTP interface over an engine in memory, asked in process.
 import type { FastifyInstance } from "fastify";
+import { Coordination } from "../../reconciler/engine/coordination.ts";
 import { Fleet } from "../../reconciler/engine/fleet.ts";
 import { Engine } from "../../reconciler/engine/loop.ts";
 import { createApp } from "../../reconciler/server/app.ts";
@@ -40,11 +41,19 @@ export async function serve(files: Files, options: ServeOptions = {}): Promise<H
       first ? ({ kind: "changed", desired: desired(files) } as const) : ({ kind: "unchanged" } as const),
     );
   };
-  const engine = new Engine({ clock, desired: { poll }, record, looker: hosts, actor: hosts, events: () => {} });
+  const engine = new Engine({
+    clock,
+    desired: { poll, recorded: () => Promise.resolve(null) },
+    record,
+    looker: hosts,
+    actor: hosts,
+    events: () => {},
+  });
   await engine.start();
   await clock.pass(10);
   const app = await createApp({
     fleet: new Fleet(engine, clock),
+    coordination: new Coordination(engine, clock),
     key,
     repository: { wake: () => void calls.push("wake"), archive: () => Promise.resolve("observed-archive/x") },
     hookSecret: options.hookSecret === undefined ? null : Buffer.from(options.hookSecret),

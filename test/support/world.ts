@@ -6,6 +6,7 @@ import { emptyRecord, freshMachine, type MachineRecord, type SubjectRecord } fro
 import type { HostReport } from "../../reconciler/model/report.ts";
 import { type LoadedRepository, RepositoryLoader } from "../../reconciler/model/repository.ts";
 import type { SourceFile } from "../../reconciler/model/types.ts";
+import { worldOf } from "../../reconciler/plan/tally.ts";
 import type { World } from "../../reconciler/plan/world.ts";
 
 /** A fixed instant: 2026-01-01T00:00:00Z. */
@@ -34,6 +35,9 @@ export function desired(files: Files, id: string = commit): DesiredCommit {
   if (hasErrors(loaded.problems)) throw new Error(loaded.problems.map(formatProblem).join("\n"));
   return { commit: id, loaded };
 }
+
+/** Settings for tests that are not about limits: a change goes to all hosts at once. */
+export const atOnce = { rollout: { at_once: 1000, canary: 0, waves: ["100%"], max_unavailable: "100%" } };
 
 /** off -> on -> busy, and back: one step each. */
 export const lamp = {
@@ -117,14 +121,12 @@ export function world(
     inFlight?: readonly string[];
   } = {},
 ): World {
-  return {
+  return worldOf({
     now: parts.now ?? noon,
     desired: desired(files),
     records: new Map((parts.records ?? []).map((item) => [item.name, item])),
     reports: new Map((parts.reports ?? []).map((item) => [item.host, item])),
     inFlight: new Set(parts.inFlight),
     listeningSince: noon,
-    mayStart: true,
-    mayStartOnce: true,
-  };
+  });
 }

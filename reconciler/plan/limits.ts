@@ -1,0 +1,85 @@
+// The limits that hosts share, kept in step with what changes: sums over the fleet, and the lines of those who wait for a place.
+import type { FleetDecision } from "./fleet.ts";
+import { decideFleet } from "./fleet.ts";
+import { gateRoom } from "./gates.ts";
+import { Tally } from "./tally.ts";
+import type { World } from "./world.ts";
+
+export class Limits {
+  readonly tally: Tally = new Tally();
+  private readonly touched = new Set<string>();
+  private readonly opened = new Set<string>();
+  private isStale = false;
+  private isChanged = true;
+  private wasQuiet = false;
+
+  /** Something about this host changed. */
+  touch(name: string): void {
+    this.touched.add(name);
+  }
+
+  /** Everything may be another: groups, settings, or the whole repository. */
+  touchAll(): void {
+    this.isStale = true;
+  }
+
+  /** What is recorded of the whole fleet changed: gates may be open that were not. */
+  fleetChanged(world: World, scopes: Iterable<string>): void {
+    this.isChanged = true;
+    this.opened.add("quiet");
+    for (const scope of scopes) {
+      this.opened.add(`rollout ${scope}`);
+      for (const name of membersOf(world, scope)) this.touch(name);
+    }
+  }
+
+  /** True while something changed that was not yet taken in, or led to nobody yet. */
+  isPending(): boolean {
+    return this.isChanged || this.touched.size > 0 || this.opened.size > 0;
+  }
+
+  /** Brings the sums up to date. */
+  settle(world: World): void {
+    if (this.isStale) {
+      this.isStale = false;
+      this.tally.clear();
+      for (const name of world.desired.loaded.repository.hosts.keys()) this.touch(name);
+    }
+    for (const name of this.touched) {
+      const opened = this.tally.update(world, name);
+      if (opened === null) continue;
+      this.isChanged = true;
+      for (const gate of opened) this.opened.add(gate);
+    }
+    this.touched.clear();
+  }
+
+  /** What is to be decided about the fleet as a whole, where something changed since it was last; null where nothing did. */
+  decide(world: World, isDue = false): FleetDecision | null {
+    if (!this.isChanged && !isDue) return null;
+    this.isChanged = false;
+    return decideFleet(world);
+  }
+
+  /** Those who may be let through a gate that has opened, in the order of its line. */
+  *admitted(world: World): Generator<string> {
+    for (const gate of this.opened) {
+      this.opened.delete(gate);
+      const room = gateRoom(world, gate);
+      if (gate === "quiet") {
+        const isQuiet = room === 0;
+        const isOver = this.wasQuiet && !isQuiet;
+        this.wasQuiet = isQuiet;
+        if (!isOver) continue;
+      }
+      if (room > 0) yield* this.tally.firstIn(gate, room);
+    }
+  }
+}
+
+/** Hosts that a scope of a rollout can be about. */
+function membersOf({ desired }: World, scope: string): Iterable<string> {
+  const { groups, hosts } = desired.loaded.repository;
+  const [group = ""] = scope.split("/");
+  return group === "fleet" ? hosts.keys() : (groups.get(group)?.members ?? []);
+}

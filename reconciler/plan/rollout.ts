@@ -1,0 +1,229 @@
+// How a change of targets spreads: canary, waves, soak, and where it halts. What is recorded of it says how far it is; who is next
+// follows from how hosts stand.
+import { atMost } from "../model/amount.ts";
+import { isoTime } from "../model/duration.ts";
+import type { RolloutRecord } from "../model/record.ts";
+import type { RolloutSpec } from "../model/types.ts";
+import { specOf } from "./standing.ts";
+import { currentReport, type World } from "./world.ts";
+
+/** Hosts that may have begun by the end of a wave, of `total` that are to be moved. Each wave after the canary has at least one. */
+export function capOf({ canary, waves }: Pick<RolloutSpec, "canary" | "waves">, wave: number, total: number): number {
+  let cap = Math.min(canary, total);
+  for (let index = 0; index < wave && cap < total; index++) {
+    const size = waves[Math.min(index, waves.length - 1)];
+    cap += size === undefined ? total : Math.max(1, atMost(size, total));
+  }
+  return Math.min(cap, total);
+}
+
+/** The caps of all waves, the canary first, as far as `total` needs them; for people. */
+export function wavesOf(spec: Pick<RolloutSpec, "canary" | "waves">, total: number): number[] {
+  const caps: number[] = [];
+  if (total === 0) return caps;
+  for (let wave = firstWave(spec); caps.at(-1) !== total && caps.length < 1000; wave++)
+    caps.push(capOf(spec, wave, total));
+  return caps;
+}
+
+function firstWave({ canary }: Pick<RolloutSpec, "canary">): number {
+  return canary > 0 ? 0 : 1;
+}
+
+/** Where a rollout is. One that is not recorded yet is at its beginning. */
+export interface RolloutState {
+  readonly wave: number;
+  readonly phase: RolloutRecord["phase"];
+  readonly message: string;
+  readonly isRecorded: boolean;
+}
+
+/** The rollout of a scope as it stands, recorded or about to be: a newer change than the one recorded begins anew. */
+export function rolloutState(world: World, scope: string): RolloutState {
+  const recorded = world.fleet.rollouts[scope];
+  const tally = world.tally.scope(scope);
+  if (recorded === undefined || recorded.phase === "done" || recorded.id !== tally.id)
+    return {
+      wave: firstWave(specOf(world.desired.loaded.repository, scope)),
+      phase: "running",
+      message: "",
+      isRecorded: false,
+    };
+  const { wave, phase, message } = recorded;
+  return { wave, phase, message, isRecorded: true };
+}
+
+/** Why a host that is not part of it yet may not begin, or null. Whoever is told a reason waits at `rollout SCOPE`. */
+export function rolloutRefusal(world: World, scope: string, region: string): string | null {
+  const { repository } = world.desired.loaded;
+  const spec = specOf(repository, scope);
+  const { phase, message } = rolloutState(world, scope);
+  const name = scopeText(scope);
+  if (spec.paused) return `the rollout of ${name} is paused`;
+  if (phase === "halted") return `the rollout of ${name} is halted: ${message}`;
+  const earlier = earlierRegion(world, scope, region);
+  if (earlier !== null)
+    return `the rollout of ${name} does ${earlier} before ${region === "" ? "hosts without a region" : region}`;
+  return null;
+}
+
+/** A region that comes before this one and has hosts that have still to arrive, or null. */
+function earlierRegion(world: World, scope: string, region: string): string | null {
+  const { order } = specOf(world.desired.loaded.repository, scope);
+  const { open } = world.tally.scope(scope);
+  for (const other of order) {
+    if (other === region) return null;
+    if (open.has(other)) return other;
+  }
+  return null;
+}
+
+/** Hosts that may still begin in the wave that is running. */
+export function rolloutRoom(world: World, scope: string): number {
+  const { wave, phase } = rolloutState(world, scope);
+  const spec = specOf(world.desired.loaded.repository, scope);
+  if (phase !== "running" || spec.paused) return 0;
+  const tally = world.tally.scope(scope);
+  if (tally.failed > failuresOf(spec, wave)) return 0;
+  return capOf(spec, wave, tally.size) - tally.active - tally.done - tally.failed;
+}
+
+/** Failures that a wave bears: none in the canary. */
+function failuresOf({ maxFailures }: RolloutSpec, wave: number): number {
+  return wave === 0 ? 0 : maxFailures;
+}
+
+/** `group web (git-server)`, `the fleet (git-server)`. */
+export function scopeText(scope: string): string {
+  const [group = "", machine = ""] = scope.split(/\/(.*)/s);
+  return group === "fleet" ? machine : `${machine} in ${group}`;
+}
+
+export interface RolloutStep {
+  readonly record: RolloutRecord;
+  readonly summary: string;
+}
+
+/** What is to be recorded of a scope's rollout next, and when to look again; nothing while it stays as it is. */
+export function nextRollout(
+  world: World,
+  scope: string,
+): { readonly step: RolloutStep | null; readonly wakeAt: number | null } {
+  const tally = world.tally.scope(scope);
+  const recorded = world.fleet.rollouts[scope] ?? null;
+  const open = tally.pending + tally.active + tally.parked + tally.failed;
+  if (open === 0) return { step: finished(world, scope, recorded), wakeAt: null };
+  if (recorded === null || recorded.phase === "done" || recorded.id !== tally.id)
+    // Hosts that only wait, held or unheard, do not make a rollout: it begins with the first that could start.
+    return {
+      step:
+        tally.pending + tally.active + tally.failed === 0 && recorded === null ? null : begun(world, scope, recorded),
+      wakeAt: null,
+    };
+  return goneOn(world, scope, recorded);
+}
+
+function finished(world: World, scope: string, recorded: RolloutRecord | null): RolloutStep | null {
+  if (recorded === null || recorded.phase === "done") return null;
+  const { done } = world.tally.scope(scope);
+  return inPhase(
+    world,
+    recorded,
+    { phase: "done" },
+    `fleet: rollout of ${scopeText(scope)} is done: ${hosts(done)} moved`,
+  );
+}
+
+function begun(world: World, scope: string, before: RolloutRecord | null): RolloutStep {
+  const { id, size } = world.tally.scope(scope);
+  const at = isoTime(world.now);
+  const { commit } = world.desired;
+  const spec = specOf(world.desired.loaded.repository, scope);
+  const running = before !== null && before.phase !== "done";
+  const record: RolloutRecord = {
+    id,
+    commit,
+    since: at,
+    wave: firstWave(spec),
+    phase: "running",
+    phaseSince: at,
+    message: "",
+  };
+  const how = `${hosts(size)} in waves of ${wavesOf(spec, size).slice(0, 6).join(", ")}`;
+  const word = running ? `pre-empts the one of ${before.commit.slice(0, 8)} (${before.phase}), and begins` : "begins";
+  return { record, summary: `fleet: rollout of ${scopeText(scope)} ${word}: ${how}` };
+}
+
+function goneOn(
+  world: World,
+  scope: string,
+  recorded: RolloutRecord,
+): { step: RolloutStep | null; wakeAt: number | null } {
+  const spec = specOf(world.desired.loaded.repository, scope);
+  const tally = world.tally.scope(scope);
+  const name = scopeText(scope);
+  const { wave, phase } = recorded;
+  if (tally.failed > failuresOf(spec, wave)) {
+    const [first = ""] = [...tally.failedNames].toSorted();
+    const others = tally.failed > 1 ? ` and ${tally.failed - 1} more` : "";
+    const message = `${first}${others} failed in ${wave === 0 ? "the canary" : `wave ${wave}`}`;
+    if (phase === "halted" && recorded.message === message) return { step: null, wakeAt: null };
+    return still(inPhase(world, recorded, { phase: "halted", message }, `fleet: rollout of ${name} halts: ${message}`));
+  }
+  if (phase === "halted")
+    return still(inPhase(world, recorded, { phase: "running" }, `fleet: rollout of ${name} goes on`));
+  const cap = capOf(spec, wave, tally.size);
+  const isFull = tally.done + tally.failed >= cap;
+  if (phase === "soaking" && !isFull)
+    return still(
+      inPhase(world, recorded, { phase: "running" }, `fleet: rollout of ${name}: wave ${wave} did not hold`),
+    );
+  // The last wave ends when nothing is left to do.
+  if (!isFull || cap >= tally.size) return { step: null, wakeAt: null };
+  if (phase === "running" && spec.soakMs > 0)
+    return still(
+      inPhase(
+        world,
+        recorded,
+        { phase: "soaking" },
+        `fleet: rollout of ${name}: wave ${wave} is done (${tally.done} of ${tally.size}), and soaks`,
+      ),
+    );
+  const endsAt = Date.parse(recorded.phaseSince) + spec.soakMs;
+  if (phase === "soaking" && world.now < endsAt) return { step: null, wakeAt: endsAt };
+  if (phase === "soaking" && !soaked(world, scope, recorded)) return { step: null, wakeAt: world.now + 1000 };
+  const next = { wave: wave + 1, phase: "running" } as const;
+  const upTo = capOf(spec, wave + 1, tally.size);
+  return still(
+    inPhase(
+      world,
+      recorded,
+      next,
+      `fleet: rollout of ${name}: wave ${wave + 1}, up to ${upTo} of ${hosts(tally.size)}`,
+    ),
+  );
+}
+
+function still(step: RolloutStep): { step: RolloutStep; wakeAt: null } {
+  return { step, wakeAt: null };
+}
+
+function inPhase(world: World, before: RolloutRecord, change: Partial<RolloutRecord>, summary: string): RolloutStep {
+  return { record: { ...before, message: "", phaseSince: isoTime(world.now), ...change }, summary };
+}
+
+/** Whether every host that has arrived was heard since the soak began, and is heard now: silence proves nothing. */
+function soaked(world: World, scope: string, { phaseSince }: RolloutRecord): boolean {
+  const from = Date.parse(phaseSince);
+  for (const host of world.desired.loaded.repository.hosts.values()) {
+    const standing = world.tally.standing(host.name);
+    if (!standing?.parts.some((part) => part.scope === scope && part.stage === "done")) continue;
+    const heard = currentReport(world, host);
+    if (!("report" in heard) || heard.report.at < from) return false;
+  }
+  return true;
+}
+
+function hosts(count: number): string {
+  return count === 1 ? "1 host" : `${count} hosts`;
+}

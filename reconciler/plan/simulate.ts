@@ -1,0 +1,403 @@
+// Plays a plan forward: the same decisions as the reconciler's, on records in memory, with the durations that were recorded. Pure.
+import { isoTime } from "../model/duration.ts";
+import { type FleetRecord, fleetName, fleetSubject, type MachineRecord, type SubjectRecord } from "../model/record.ts";
+import type { HostReport } from "../model/report.ts";
+import type { Transition } from "../model/types.ts";
+import { readyOf } from "./conditions.ts";
+import { type Act, decideSubject } from "./decide.ts";
+import { Durations } from "./durations.ts";
+import { Limits } from "./limits.ts";
+import { entered, stepFailed } from "./transition.ts";
+import { Waiters } from "./waiters.ts";
+import { subjectNames, subjectOf, type World } from "./world.ts";
+
+export interface SimulationOptions {
+  /** How a transition ends that is played; every one ends well where nothing is said. */
+  readonly outcome?: (host: string, machine: string, transition: Transition) => "ok" | "failed";
+  /** Called whenever something has changed, with the world as it is then. */
+  readonly watch?: (world: World) => void;
+  /** No further than this, in milliseconds from the beginning; default 7 days. */
+  readonly horizonMs?: number;
+}
+
+/** One transition as it was played; times in milliseconds from the beginning. */
+export interface PlayedMove {
+  readonly subject: string;
+  readonly machine: string;
+  readonly from: string;
+  readonly to: string;
+  readonly atMs: number;
+  readonly ms: number;
+  readonly ok: boolean;
+}
+
+/** A machine that is not in its target when nothing more happens. */
+export interface Stuck {
+  readonly subject: string;
+  readonly machine: string;
+  readonly reason: string;
+  readonly message: string;
+}
+
+export interface PlayedGroup {
+  readonly group: string;
+  readonly size: number;
+  /** Fewest hosts available at once, and how many were at the beginning. */
+  readonly lowest: number;
+  readonly before: number;
+}
+
+export interface PlayedFleet {
+  readonly moves: readonly PlayedMove[];
+  /** What was decided about the fleet: waves, halts; in order. */
+  readonly fleet: readonly { readonly atMs: number; readonly message: string }[];
+  /** Most hosts acted upon at once. */
+  readonly peak: number;
+  readonly groups: readonly PlayedGroup[];
+  readonly durationMs: number;
+  readonly stuck: readonly Stuck[];
+  /** Transitions of which no duration was recorded. */
+  readonly assumed: number;
+  /** True when it was given up before nothing more happened. */
+  readonly isCut: boolean;
+  readonly world: World;
+}
+
+interface Event {
+  readonly at: number;
+  readonly order: number;
+  readonly run: () => void;
+}
+
+const horizonDefaultMs = 7 * 86_400_000;
+const eventsMax = 5_000_000;
+/** Looks in a row that change nothing, while time goes by, after which it is taken that nothing more will. */
+const idleMax = 10_000;
+
+/** Plays on from a world until nothing more happens. The world itself stays as it is. */
+export function simulate(world: World, options: SimulationOptions = {}): PlayedFleet {
+  return new Play(world, options).run();
+}
+
+class Play {
+  private readonly records: Map<string, SubjectRecord>;
+  private readonly inFlight = new Set<string>();
+  private readonly limits = new Limits();
+  private readonly waiters = new Waiters();
+  private readonly durations: Durations;
+  private readonly options: SimulationOptions;
+  private readonly began: World;
+  private readonly reports: Map<string, HostReport>;
+  private readonly events = new Heap();
+  private readonly dirty = new Set<string>();
+  private readonly wakes = new Map<string, number>();
+  private readonly moves: PlayedMove[] = [];
+  private readonly said: { atMs: number; message: string }[] = [];
+  private readonly lowest = new Map<string, number>();
+  private readonly before = new Map<string, number>();
+  private fleet: FleetRecord;
+  private now: number;
+  private lastChange: number;
+  private peak = 0;
+  private assumed = 0;
+  private order = 0;
+
+  constructor(world: World, options: SimulationOptions) {
+    this.began = world;
+    this.options = options;
+    this.records = new Map(world.records);
+    this.fleet = world.fleet;
+    this.now = world.now;
+    this.lastChange = world.now;
+    this.durations = new Durations(world.records.values());
+    // Hosts that are heard now go on being heard.
+    this.reports = new Map(
+      [...world.reports].map(([name, report]) => [name, report.reachable ? { ...report, at: farAway } : report]),
+    );
+  }
+
+  run(): PlayedFleet {
+    this.limits.touchAll();
+    this.waiters.setRepository(this.began.desired.loaded.repository);
+    for (const name of this.began.inFlight) this.goOn(name);
+    const names = subjectNames(this.began);
+    for (const name of names) if (this.concerns(name)) this.dirty.add(name);
+    this.noteGroups(this.world());
+    let idle = 0;
+    let count = 0;
+    const horizon = this.began.now + (this.options.horizonMs ?? horizonDefaultMs);
+    let isCut = false;
+    this.drain();
+    for (let event = this.events.pop(); event !== null; event = this.events.pop()) {
+      if (event.at > horizon || idle > idleMax || ++count > eventsMax) {
+        isCut = this.inFlight.size > 0;
+        break;
+      }
+      this.now = Math.max(this.now, event.at);
+      const before = this.lastChange;
+      event.run();
+      this.drain();
+      idle = this.lastChange === before && this.inFlight.size === 0 ? idle + 1 : 0;
+    }
+    return this.result(isCut);
+  }
+
+  /** Whether a subject may have anything to do: at rest in its targets, it has not. */
+  private concerns(name: string): boolean {
+    const subject = subjectOf(this.began, name);
+    const record = this.began.records.get(name);
+    if (subject === null || record === undefined) return subject !== null;
+    for (const [machine, target] of subject.machines) {
+      const entry = record.machines[machine];
+      if (entry === undefined || (target !== null && entry.state !== target)) return true;
+      if (entry.attempt !== null || readyOf(entry)?.status !== "True" || hasAutomatic(this.began, machine)) return true;
+    }
+    return false;
+  }
+
+  private world(): World {
+    const { parallel } = this.began.desired.loaded.repository.settings;
+    const world: World = {
+      ...this.began,
+      now: this.now,
+      records: this.records,
+      reports: this.reports,
+      inFlight: this.inFlight,
+      fleet: this.fleet,
+      tally: this.limits.tally,
+      mayStart: this.inFlight.size < parallel,
+      mayStartOnce: true,
+    };
+    this.limits.settle(world);
+    return world;
+  }
+
+  private drain(): void {
+    for (;;) {
+      this.coordinate();
+      const [name] = this.dirty;
+      if (name === undefined) return;
+      this.dirty.delete(name);
+      if (name !== fleetName) this.visit(name);
+    }
+  }
+
+  private coordinate(): void {
+    for (;;) {
+      const world = this.world();
+      const decision = this.limits.decide(world, this.dirty.delete(fleetName));
+      if (decision === null) break;
+      this.wakeAt(fleetName, decision.wakeAt);
+      if (decision.record === null) break;
+      const { rollouts } = decision.record;
+      const scopes = Object.keys(rollouts).filter((scope) => rollouts[scope] !== this.fleet.rollouts[scope]);
+      const isFreed = decision.record.holds !== this.fleet.holds;
+      this.fleet = decision.record;
+      this.records.set(fleetName, fleetSubject(this.fleet));
+      for (const message of decision.summaries) this.said.push({ atMs: this.now - this.began.now, message });
+      this.changed();
+      this.limits.fleetChanged(this.world(), scopes);
+      if (isFreed) for (const name of subjectNames(this.began)) this.dirty.add(name);
+    }
+    for (const name of this.limits.admitted(this.world())) this.dirty.add(name);
+  }
+
+  private visit(name: string): void {
+    const world = this.world();
+    const subject = subjectOf(world, name);
+    if (subject === null || this.inFlight.has(name)) return;
+    const { decision } = decideSubject(world, subject);
+    this.waiters.set(name, decision.waitsOn);
+    this.wakeAt(name, decision.deferred ? this.now + 1000 : decision.wakeAt);
+    if (decision.record !== null) this.put(decision.record);
+    if (decision.act?.kind === "start") this.start(name, decision.act);
+  }
+
+  private put(record: SubjectRecord): void {
+    this.records.set(record.name, record);
+    this.limits.touch(record.name);
+    for (const waiter of this.waiters.of(record.name)) this.dirty.add(waiter);
+    this.changed();
+  }
+
+  private changed(): void {
+    this.lastChange = this.now;
+    const world = this.world();
+    this.peak = Math.max(this.peak, this.inFlight.size);
+    this.noteGroups(world);
+    this.options.watch?.(world);
+  }
+
+  private noteGroups(world: World): void {
+    for (const { name, members } of world.desired.loaded.repository.groups.values()) {
+      const up = members.length - world.tally.group(name).down;
+      if (!this.before.has(name)) this.before.set(name, up);
+      this.lowest.set(name, Math.min(up, this.lowest.get(name) ?? up));
+    }
+  }
+
+  private start(name: string, { machine, transition, reason }: Extract<Act, { kind: "start" }>): void {
+    const known = this.durations.of(machine, transition);
+    if (known === null) this.assumed++;
+    const ms = known ?? Durations.assumed(transition);
+    const ok = (this.options.outcome?.(name, machine, transition) ?? "ok") === "ok";
+    const { from, to } = transition;
+    this.moves.push({ subject: name, machine, from, to, atMs: this.now - this.began.now, ms, ok });
+    this.inFlight.add(name);
+    this.limits.touch(name);
+    this.changed();
+    const isRepair = reason === "remedy" || reason === "replace";
+    this.at(this.now + ms, () => this.end(name, machine, { transition, ok, isRepair }));
+  }
+
+  /** A transition that was running when the play began. */
+  private goOn(name: string): void {
+    const record = this.records.get(name);
+    const [machine, entry] =
+      Object.entries(record?.machines ?? {}).find(([, { attempt }]) => attempt?.status === "running") ?? [];
+    const definition = machine === undefined ? undefined : this.began.desired.loaded.repository.machines.get(machine);
+    const transition = definition?.transitions.find(
+      ({ from, to }) => from === entry?.attempt?.from && to === entry.attempt.to,
+    );
+    if (machine === undefined || transition === undefined || entry?.attempt == null) return;
+    this.inFlight.add(name);
+    const ms = this.durations.of(machine, transition) ?? Durations.assumed(transition);
+    const at = Math.max(this.now, Date.parse(entry.attempt.startedAt) + ms);
+    this.at(at, () => this.end(name, machine, { transition, ok: true, isRepair: false }));
+  }
+
+  private end(
+    name: string,
+    machine: string,
+    { transition, ok, isRepair }: { transition: Transition; ok: boolean; isRepair: boolean },
+  ): void {
+    const record = this.records.get(name);
+    const entry = record?.machines[machine];
+    this.inFlight.delete(name);
+    this.dirty.add(name);
+    if (record === undefined || entry === undefined) return;
+    this.put({
+      ...record,
+      machines: { ...record.machines, [machine]: this.ended(machine, entry, { transition, ok, isRepair }) },
+    });
+  }
+
+  private ended(
+    machine: string,
+    entry: MachineRecord,
+    { transition, ok, isRepair }: { transition: Transition; ok: boolean; isRepair: boolean },
+  ): MachineRecord {
+    const { repository } = this.began.desired.loaded;
+    if (!ok) return stepFailed(entry, "played as failed", repository.settings.attempts, this.now);
+    if (isRepair) return { ...entry, attempt: null };
+    const initial = repository.machines.get(machine)?.initial ?? "";
+    return entered(entry, transition.to, initial, { now: this.now, commit: this.began.desired.commit });
+  }
+
+  private wakeAt(name: string, at: number | null): void {
+    if (at === null) {
+      this.wakes.delete(name);
+      return;
+    }
+    if (this.wakes.get(name) === at) return;
+    this.wakes.set(name, at);
+    this.at(Math.max(at, this.now + 1), () => {
+      if (this.wakes.get(name) !== at) return;
+      this.wakes.delete(name);
+      this.dirty.add(name);
+    });
+  }
+
+  private at(at: number, run: () => void): void {
+    this.events.push({ at, order: this.order++, run });
+  }
+
+  private result(isCut: boolean): PlayedFleet {
+    const world = this.world();
+    const groups = [...this.lowest].map(([group, lowest]) => ({
+      group,
+      size: world.desired.loaded.repository.groups.get(group)?.members.length ?? 0,
+      lowest,
+      before: this.before.get(group) ?? 0,
+    }));
+    const { moves, said, peak, assumed } = this;
+    const durationMs = Math.max(
+      0,
+      ...moves.map(({ atMs, ms }) => atMs + ms).slice(-1000),
+      this.lastChange - this.began.now,
+    );
+    return { moves, fleet: said, peak, groups, durationMs, stuck: stuckIn(world), assumed, isCut, world };
+  }
+}
+
+/** A report at this time never grows old while a plan is played. */
+const farAway = Date.UTC(2200, 0, 1);
+
+function hasAutomatic({ desired }: World, machine: string): boolean {
+  return desired.loaded.repository.machines.get(machine)?.transitions.some(({ auto }) => auto) ?? false;
+}
+
+function stuckIn(world: World): Stuck[] {
+  return subjectNames(world).flatMap((name) => {
+    const subject = subjectOf(world, name);
+    const record = world.records.get(name);
+    return [...(subject?.machines ?? [])].flatMap(([machine, target]): Stuck[] => {
+      const entry = record?.machines[machine];
+      if (target === null || entry?.state === target) return [];
+      const ready = entry === undefined ? null : readyOf(entry);
+      return [
+        {
+          subject: name,
+          machine,
+          reason: ready?.reason ?? "NotSeen",
+          message: ready?.message ?? `nothing is known of it at ${isoTime(world.now)}`,
+        },
+      ];
+    });
+  });
+}
+
+/** A binary heap of events, the earliest first; those of one time in the order in which they were put in. */
+class Heap {
+  private readonly items: Event[] = [];
+
+  push(event: Event): void {
+    const { items } = this;
+    let at = items.push(event) - 1;
+    while (at > 0) {
+      const parent = (at - 1) >> 1;
+      if (!isBefore(event, items[parent])) break;
+      items[at] = items[parent] as Event;
+      at = parent;
+    }
+    items[at] = event;
+  }
+
+  pop(): Event | null {
+    const { items } = this;
+    const [first] = items;
+    const last = items.pop();
+    if (first === undefined || last === undefined) return null;
+    if (items.length > 0) this.sink(last);
+    return first;
+  }
+
+  private sink(event: Event): void {
+    const { items } = this;
+    let at = 0;
+    for (;;) {
+      let child = 2 * at + 1;
+      if (child >= items.length) break;
+      if (isBefore(items[child + 1], items[child])) child++;
+      if (!isBefore(items[child], event)) break;
+      items[at] = items[child] as Event;
+      at = child;
+    }
+    items[at] = event;
+  }
+}
+
+function isBefore(a: Event | undefined, b: Event | undefined): boolean {
+  if (a === undefined || b === undefined) return false;
+  return a.at < b.at || (a.at === b.at && a.order < b.order);
+}

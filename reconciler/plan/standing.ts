@@ -1,0 +1,243 @@
+// How one host stands, seen from the limits that it shares with others: whether it is up, acted upon, part of a rollout, holding a permit.
+import { digest } from "../model/digest.ts";
+import { emptyRecord, leftToReplay, type MachineRecord, type SubjectRecord, upkeepOf } from "../model/record.ts";
+import type { Group, Host, Machine, Repository } from "../model/types.ts";
+import { holdOn } from "./holds.ts";
+import { currentReport, type World } from "./world.ts";
+
+/**
+ * Where a host is in a rollout. `active`: begun and on its way. `parked`: nothing can be started on it now, because it is held, not
+ * heard or stalled for another reason. Hosts that the rollout does not move have no stage.
+ */
+export type Stage = "pending" | "active" | "done" | "failed" | "parked";
+
+export interface Part {
+  readonly scope: string;
+  readonly stage: Stage;
+  /** What is wanted, with the digest of the machine that leads there. */
+  readonly want: string;
+}
+
+export interface Standing {
+  /** Heard, at rest, and in available states. Unknown counts as unavailable (B4). */
+  readonly available: boolean;
+  readonly acted: boolean;
+  readonly heard: boolean;
+  readonly region: string;
+  /** When the host was lost, milliseconds since the epoch; null when it is not. */
+  readonly lostAt: number | null;
+  /** When it was replaced last, likewise. */
+  readonly replacedAt: number | null;
+  readonly parts: readonly Part[];
+  /** Permits of governors that it holds: until when, milliseconds since the epoch. */
+  readonly permits: ReadonlyMap<string, number>;
+  /** Gates at which its machines wait: the name of the gate, and the place in its line. */
+  readonly waiting: readonly { readonly gate: string; readonly rank: string }[];
+}
+
+const noParts: readonly Part[] = [];
+const noPermits: ReadonlyMap<string, number> = new Map();
+const noWaiting: Standing["waiting"] = [];
+
+export function standingOf(world: World, host: Host): Standing {
+  const { repository } = world.desired.loaded;
+  const record = world.records.get(host.name) ?? emptyRecord("host", host.name);
+  const heard = "report" in currentReport(world, host);
+  const flying = world.inFlight.has(host.name);
+  let available = heard && !flying;
+  let acted = flying;
+  let parts: Part[] | null = null;
+  let permits: Map<string, number> | null = null;
+  let waiting: { gate: string; rank: string }[] | null = null;
+  for (const [name, target] of host.machines) {
+    const machine = repository.machines.get(name);
+    const entry = record.machines[name];
+    if (machine === undefined) continue;
+    if (entry?.attempt?.status === "running") {
+      acted = true;
+      permits = permitsOf(world, { machine, entry, permits });
+    }
+    if (hasAvailability(machine) && machine.states.get(entry?.state ?? "")?.available !== true) available = false;
+    if (target !== null) {
+      const found = partsOf(world, host, { machine, entry, target, record, heard, flying });
+      if (found.length > 0) (parts ??= []).push(...found);
+    }
+    const wait = entry === undefined ? null : upkeepOf(entry).waiting;
+    if (wait !== null && wait.waived !== true)
+      (waiting ??= []).push({ gate: wait.for, rank: rankOf(world, host, wait.for, wait.since) });
+  }
+  return {
+    available: available && !acted,
+    acted,
+    heard,
+    region: host.region ?? "",
+    lostAt: lostAtOf(record),
+    replacedAt: record.lost?.replacedAt == null ? null : Date.parse(record.lost.replacedAt),
+    parts: parts ?? noParts,
+    permits: permits ?? noPermits,
+    waiting: waiting ?? noWaiting,
+  };
+}
+
+/** When a host was lost; null for one that was not. */
+export function lostAtOf({ lost }: Pick<SubjectRecord, "lost">): number | null {
+  return lost === undefined ? null : Date.parse(lost.at);
+}
+
+/** Whether a host is up: nothing runs on it, and each machine that has available states is in one. */
+export function isUp(host: Host, record: SubjectRecord, machines: Repository["machines"]): boolean {
+  return [...host.machines.keys()].every((name) => {
+    const machine = machines.get(name);
+    const state = record.machines[name]?.state ?? "";
+    return machine === undefined || !hasAvailability(machine) || machine.states.get(state)?.available === true;
+  });
+}
+
+const availability = new WeakMap<Machine, boolean>();
+
+/** Whether any state of a machine counts as up: of the others, none is down either. */
+function hasAvailability(machine: Machine): boolean {
+  const known = availability.get(machine);
+  if (known !== undefined) return known;
+  const has = [...machine.states.values()].some((state) => state.available);
+  availability.set(machine, has);
+  return has;
+}
+
+function permitsOf(
+  world: World,
+  of: { machine: Machine; entry: MachineRecord; permits: Map<string, number> | null },
+): Map<string, number> | null {
+  const { attempt } = of.entry;
+  let { permits } = of;
+  const transition = of.machine.transitions.find(({ from, to }) => from === attempt?.from && to === attempt.to);
+  for (const name of transition?.governors ?? []) {
+    const expiresMs = world.desired.loaded.repository.settings.governors.get(name)?.expiresMs ?? 0;
+    permits ??= new Map();
+    permits.set(name, Date.parse(attempt?.startedAt ?? "") + expiresMs);
+  }
+  return permits;
+}
+
+/** Place in a gate's line: rollouts go region by region in their order, then by name; all others are first come, first served. */
+function rankOf(world: World, host: Host, gate: string, since: string): string {
+  const [kind, scope = ""] = gate.split(/ (.*)/s);
+  if (kind !== "rollout") return `${since} ${host.name}`;
+  return `${String(regionIndex(world.desired.loaded.repository, scope, host.region)).padStart(4, "0")} ${host.name}`;
+}
+
+/** Index of a region in a rollout's order; those that it does not name are last, together. */
+export function regionIndex(repository: Repository, scope: string, region: string | null): number {
+  const { order } = specOf(repository, scope);
+  const index = region === null ? -1 : order.indexOf(region);
+  return index < 0 ? order.length : index;
+}
+
+/** How changes of a scope spread: as its group says, else as the fleet does. */
+export function specOf(repository: Repository, scope: string): Repository["settings"]["rollout"] {
+  const [group = ""] = scope.split("/");
+  return (scope.startsWith("fleet/") ? null : repository.groups.get(group)?.rollout) ?? repository.settings.rollout;
+}
+
+const scopesByGroups = new WeakMap<ReadonlyMap<string, Group>, ReadonlyMap<string, readonly Group[]>>();
+
+/** The groups that a host is in, made once for each value of the groups. */
+export function groupsOf({ groups }: Pick<Repository, "groups">, host: string): readonly Group[] {
+  let index = scopesByGroups.get(groups);
+  if (index === undefined) {
+    const made = new Map<string, Group[]>();
+    for (const group of groups.values()) {
+      for (const member of group.members) {
+        const list = made.get(member);
+        if (list === undefined) made.set(member, [group]);
+        else list.push(group);
+      }
+    }
+    index = made;
+    scopesByGroups.set(groups, index);
+  }
+  return index.get(host) ?? noGroups;
+}
+
+const noGroups: readonly Group[] = [];
+
+/**
+ * The rollouts that a host's change of one machine belongs to: of each group with a rollout of its own, else of the fleet. One scope
+ * for each machine, so that a change of one does not wait for another's.
+ */
+export function scopesOf(repository: Repository, host: string, machine: string): readonly string[] {
+  const own = groupsOf(repository, host).filter(({ rollout }) => rollout !== null);
+  return own.length === 0 ? [`fleet/${machine}`] : own.map(({ name }) => `${name}/${machine}`);
+}
+
+interface PartInput {
+  readonly machine: Machine;
+  readonly entry: MachineRecord | undefined;
+  readonly target: string;
+  readonly record: SubjectRecord;
+  readonly heard: boolean;
+  readonly flying: boolean;
+}
+
+/** The host's part in the rollouts of one machine. */
+function partsOf(world: World, host: Host, input: PartInput): readonly Part[] {
+  const { machine, target, entry } = input;
+  // Most hosts are in their targets, and no rollout is under way: then there is nothing to find out.
+  if (entry?.state === target && entry.attempt === null && !anyRollout(world)) return noParts;
+  const want = `${machine.name}=${target}@${machineDigest(machine)}`;
+  return scopesOf(world.desired.loaded.repository, host.name, machine.name).flatMap((scope) => {
+    const rollout = world.fleet.rollouts[scope];
+    const since = rollout === undefined || rollout.phase === "done" ? null : rollout.since;
+    const stage = stageOf(world, host, { ...input, since });
+    return stage === null ? [] : [{ scope, stage, want }];
+  });
+}
+
+function anyRollout({ fleet }: World): boolean {
+  for (const scope in fleet.rollouts) if (fleet.rollouts[scope]?.phase !== "done") return true;
+  return false;
+}
+
+/** `since`: when the rollout began; null when none is recorded. */
+function stageOf(world: World, host: Host, input: PartInput & { readonly since: string | null }): Stage | null {
+  const { entry, target, record, heard, flying, since } = input;
+  if (entry === undefined) return "parked";
+  const { attempt, state } = entry;
+  const isReplaying = leftToReplay(entry).length > 0;
+  const upkeep = upkeepOf(entry);
+  const begun = since !== null && entry.since >= since;
+  if (state === target && attempt === null && !isReplaying) return begun ? "done" : null;
+  const fellNow = since !== null && upkeep.falls.some((at) => at >= since);
+  if (upkeep.fellFrom === target || isReplaying || isRepair(attempt)) return fellNow ? "failed" : null;
+  if (attempt?.status === "running" || (flying && attempt !== null)) return "active";
+  const stalled = entry.conditions.some(({ type }) => type === "Stalled");
+  const tried = attempt !== null && since !== null && attempt.startedAt >= since;
+  if (stalled) return tried ? "failed" : "parked";
+  if (!heard || record.lost?.quarantined === true || holdOn(world, host) !== null) return "parked";
+  if (waitsForOthers(entry)) return "parked";
+  return begun || tried ? "active" : "pending";
+}
+
+function isRepair(attempt: MachineRecord["attempt"]): boolean {
+  return attempt?.status === "running" && ["remedy", "replace", "replay"].includes(attempt.reason);
+}
+
+/** A host that waits for others holds no place that those others may need. */
+function waitsForOthers({ conditions }: MachineRecord): boolean {
+  const reason = conditions.find(({ type }) => type === "Ready")?.reason;
+  return reason === "GuardWaiting" || reason === "BarrierWaiting";
+}
+
+const digests = new WeakMap<Machine, string>();
+
+/** Digest of what a machine does: a change of a description changes nothing. */
+function machineDigest(machine: Machine): string {
+  const known = digests.get(machine);
+  if (known !== undefined) return known;
+  const made = digest({
+    transitions: machine.transitions,
+    states: [...machine.states.values()].map(({ description: _, ...rest }) => rest),
+  });
+  digests.set(machine, made);
+  return made;
+}

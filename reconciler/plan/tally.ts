@@ -1,0 +1,291 @@
+// Sums over the fleet that limits are held against: how many hosts of a group are down, how far a rollout is, who holds which permit.
+// A sum is changed by what one host contributes, so a decision about one host does not ask all others.
+import { digest } from "../model/digest.ts";
+import { emptyFleet } from "../model/record.ts";
+import { groupsOf, type Part, type Stage, type Standing, standingOf } from "./standing.ts";
+import type { World } from "./world.ts";
+
+export interface GroupTally {
+  /** Hosts that are not available: down, acted upon, or not known. */
+  readonly down: number;
+  readonly acted: number;
+}
+
+export interface ScopeTally extends Readonly<Record<Stage, number>> {
+  /** Identity of what is wanted. */
+  readonly id: string;
+  readonly failedNames: ReadonlySet<string>;
+  /** Hosts of a region that have still to arrive and could. */
+  readonly open: ReadonlyMap<string, number>;
+}
+
+class Scope implements ScopeTally {
+  pending = 0;
+  active = 0;
+  done = 0;
+  failed = 0;
+  parked = 0;
+  readonly failedNames = new Set<string>();
+  readonly open = new Map<string, number>();
+  private readonly wants = new Map<string, number>();
+  private known: string | null = null;
+
+  get id(): string {
+    this.known ??= digest([...this.wants.keys()].toSorted());
+    return this.known;
+  }
+
+  get size(): number {
+    return this.pending + this.active + this.done + this.failed + this.parked;
+  }
+
+  add(host: string, region: string, { stage, want }: Part, sign: 1 | -1): void {
+    this[stage] += sign;
+    if (stage === "failed") sign > 0 ? this.failedNames.add(host) : this.failedNames.delete(host);
+    if (stage === "pending" || stage === "active") count(this.open, region, sign);
+    if (count(this.wants, want, sign)) this.known = null;
+  }
+}
+
+/** Adds to a count; keys at 0 are left out. True when a key came or went. */
+function count(counts: Map<string, number>, key: string, sign: 1 | -1): boolean {
+  const now = (counts.get(key) ?? 0) + sign;
+  if (now === 0) counts.delete(key);
+  else counts.set(key, now);
+  return now === 0 || (now === 1 && sign === 1);
+}
+
+/** Hosts that wait at a gate, in the order in which they are let through. */
+class Line {
+  private readonly places: { readonly rank: string; readonly name: string }[] = [];
+
+  get length(): number {
+    return this.places.length;
+  }
+
+  /** Hosts before this place. */
+  ahead(rank: string): number {
+    let [low, high] = [0, this.places.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.places[middle]?.rank ?? "") < rank) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  add(rank: string, name: string): void {
+    this.places.splice(this.ahead(rank), 0, { rank, name });
+  }
+
+  remove(rank: string, name: string): void {
+    const at = this.ahead(rank);
+    if (this.places[at]?.name === name) this.places.splice(at, 1);
+  }
+
+  first(most: number): string[] {
+    return this.places.slice(0, most).map(({ name }) => name);
+  }
+}
+
+const noGroup: GroupTally = { down: 0, acted: 0 };
+
+export class Tally {
+  private readonly standings = new Map<string, Standing>();
+  private readonly groups = new Map<string, { down: number; acted: number }>();
+  private readonly scopes = new Map<string, Scope>();
+  private readonly holders = new Map<string, Map<string, number>>();
+  private readonly lines = new Map<string, Line>();
+  private readonly losses = new Map<string, number>();
+  private readonly replacements = new Map<string, number>();
+  /** Hosts in all. */
+  total = 0;
+  heard = 0;
+  acted = 0;
+
+  /** The sums of a world from the beginning. */
+  static of(world: Omit<World, "tally">): Tally {
+    const tally = new Tally();
+    const whole = { ...world, tally };
+    for (const name of world.desired.loaded.repository.hosts.keys()) tally.update(whole, name);
+    return tally;
+  }
+
+  /** Takes in how a host stands now. Returns the gates that this may have opened, or null when it stands as before. */
+  update(world: World, name: string): ReadonlySet<string> | null {
+    const { repository } = world.desired.loaded;
+    const host = repository.hosts.get(name);
+    const before = this.standings.get(name);
+    const after = host && standingOf(world, host);
+    if (before !== undefined && after !== undefined && sameStanding(before, after)) return null;
+    const opened = new Set<string>();
+    if (before !== undefined) this.add(world, name, before, { sign: -1, opened });
+    if (after === undefined) this.standings.delete(name);
+    else {
+      this.standings.set(name, after);
+      this.add(world, name, after, { sign: 1, opened });
+    }
+    return opened;
+  }
+
+  /** Forgets everything: groups, or the repository as a whole, are not what they were. */
+  clear(): void {
+    for (const part of [
+      this.standings,
+      this.groups,
+      this.scopes,
+      this.holders,
+      this.lines,
+      this.losses,
+      this.replacements,
+    ])
+      part.clear();
+    this.total = 0;
+    this.heard = 0;
+    this.acted = 0;
+  }
+
+  standing(name: string): Standing | undefined {
+    return this.standings.get(name);
+  }
+
+  group(name: string): GroupTally {
+    return this.groups.get(name) ?? noGroup;
+  }
+
+  scope(name: string): ScopeTally & { readonly size: number } {
+    return this.scopes.get(name) ?? new Scope();
+  }
+
+  scopeNames(): string[] {
+    return [...this.scopes.keys()].toSorted();
+  }
+
+  /** Who holds a permit of a governor, and until when at the latest, milliseconds since the epoch. */
+  permits(governor: string): ReadonlyMap<string, number> {
+    return this.holders.get(governor) ?? noHolders;
+  }
+
+  /** Hosts before this place in a gate's line. */
+  ahead(gate: string, rank: string): number {
+    return this.lines.get(gate)?.ahead(rank) ?? 0;
+  }
+
+  waitingAt(gate: string): number {
+    return this.lines.get(gate)?.length ?? 0;
+  }
+
+  /** The first hosts in a gate's line. */
+  firstIn(gate: string, most: number): readonly string[] {
+    return this.lines.get(gate)?.first(most) ?? [];
+  }
+
+  /** When each host was lost that is known to have been, milliseconds since the epoch. */
+  lost(): ReadonlyMap<string, number> {
+    return this.losses;
+  }
+
+  /** When each host was replaced that was, milliseconds since the epoch. */
+  replaced(): ReadonlyMap<string, number> {
+    return this.replacements;
+  }
+
+  private add(
+    world: World,
+    name: string,
+    standing: Standing,
+    { sign, opened }: { readonly sign: 1 | -1; readonly opened: Set<string> },
+  ): void {
+    const { available, acted, heard, region, lostAt, replacedAt, parts, permits, waiting } = standing;
+    this.total += sign;
+    if (heard) this.heard += sign;
+    if (acted) this.acted += sign;
+    if (lostAt !== null) sign > 0 ? this.losses.set(name, lostAt) : this.losses.delete(name);
+    if (replacedAt !== null) sign > 0 ? this.replacements.set(name, replacedAt) : this.replacements.delete(name);
+    if (acted || heard) opened.add("fleet").add("quiet");
+    for (const group of groupsOf(world.desired.loaded.repository, name)) {
+      this.addToGroup(group.name, { down: available ? 0 : sign, acted: acted ? sign : 0 });
+      opened.add(`group ${group.name}`).add(`acting ${group.name}`);
+    }
+    for (const part of parts) {
+      const scope = this.scopes.get(part.scope) ?? new Scope();
+      this.scopes.set(part.scope, scope);
+      scope.add(name, region, part, sign);
+      if (scope.size === 0) this.scopes.delete(part.scope);
+      opened.add(`rollout ${part.scope}`);
+    }
+    for (const [governor, until] of permits) {
+      const held = this.holders.get(governor) ?? new Map<string, number>();
+      this.holders.set(governor, held);
+      sign > 0 ? held.set(name, until) : held.delete(name);
+      opened.add(`governor ${governor}`);
+    }
+    for (const { gate, rank } of waiting) {
+      const line = this.lines.get(gate) ?? new Line();
+      this.lines.set(gate, line);
+      sign > 0 ? line.add(rank, name) : line.remove(rank, name);
+      if (line.length === 0) this.lines.delete(gate);
+      opened.add(gate);
+    }
+  }
+
+  private addToGroup(name: string, { down, acted }: GroupTally): void {
+    const group = this.groups.get(name) ?? { down: 0, acted: 0 };
+    this.groups.set(name, group);
+    group.down += down;
+    group.acted += acted;
+  }
+}
+
+const noHolders: ReadonlyMap<string, number> = new Map();
+
+function sameStanding(a: Standing, b: Standing): boolean {
+  return (
+    a.available === b.available &&
+    a.acted === b.acted &&
+    a.heard === b.heard &&
+    a.region === b.region &&
+    a.lostAt === b.lostAt &&
+    a.replacedAt === b.replacedAt &&
+    sameParts(a.parts, b.parts) &&
+    samePermits(a.permits, b.permits) &&
+    sameWaiting(a.waiting, b.waiting)
+  );
+}
+
+function sameParts(a: Standing["parts"], b: Standing["parts"]): boolean {
+  return (
+    a === b ||
+    (a.length === b.length &&
+      a.every((part, index) => {
+        const other = b[index];
+        return part.scope === other?.scope && part.stage === other.stage && part.want === other.want;
+      }))
+  );
+}
+
+function sameWaiting(a: Standing["waiting"], b: Standing["waiting"]): boolean {
+  return (
+    a === b || (a.length === b.length && a.every((w, index) => w.gate === b[index]?.gate && w.rank === b[index]?.rank))
+  );
+}
+
+function samePermits(a: Standing["permits"], b: Standing["permits"]): boolean {
+  return a === b || (a.size === b.size && [...a].every(([name, until]) => b.get(name) === until));
+}
+
+/** A world whose sums are made from the beginning; what is left out is as in a reconciler that has just started. */
+export function worldOf(
+  parts: Pick<World, "now" | "desired" | "records" | "reports"> & Partial<Omit<World, "tally">>,
+): World {
+  const whole = {
+    inFlight: new Set<string>(),
+    listeningSince: parts.now,
+    mayStart: true,
+    mayStartOnce: true,
+    isRestart: false,
+    fleet: emptyFleet,
+    ...parts,
+  };
+  return { ...whole, tally: Tally.of(whole) };
+}
