@@ -7,19 +7,25 @@ import { splitWords } from "../../reconciler/model/machine.ts";
 import { parseTemplate, renderTemplate } from "../../reconciler/model/template.ts";
 import type { Host, Machine, Transition } from "../../reconciler/model/types.ts";
 import { suite } from "../support/suite.ts";
-import { desired, load } from "../support/world.ts";
+import { chain, desired, load } from "../support/world.ts";
 
 const test = suite("machine");
 
 function machine(edges: readonly (readonly [string, string, number])[]): Machine {
   const names = [...new Set(edges.flatMap(([from, to]) => [from, to]))];
   const states = new Map(
-    names.map((name) => [name, { name, description: "", available: false, transient: false, check: null }]),
+    names.map((name) => [
+      name,
+      { name, description: "", available: false, transient: false, check: null, barrier: null },
+    ]),
   );
   const transitions = edges.map(
-    ([from, to, cost]): Transition => ({ from, to, cost, when: null, auto: false, steps: [] }),
+    ([from, to, cost]): Transition => ({ from, to, cost, when: null, auto: false, governors: [], steps: [] }),
   );
-  return { name: "m", description: "", initial: names[0] ?? "", file: "", states, transitions };
+  // All that is not said here is as in any machine that says nothing of it.
+  const whole = desired({ "machines/chain.yaml": chain }).loaded.repository.machines.get("chain");
+  if (!whole) throw new Error("the chain is there");
+  return { ...whole, name: "m", initial: names[0] ?? "", states, transitions };
 }
 
 const path = (found: readonly Transition[] | null): string =>
