@@ -41,6 +41,15 @@ test("the cheapest path wins, by cost and not by length", () => {
   assert.is(path(findPath(m, "a", "d")), "b c d");
 });
 
+test("a step without a name has the identity of its command and of where it runs", () => {
+  const steps = [{ run: "x" }, { run: "x", on: "controller" }, { run: "y" }];
+  const files = {
+    "machines/m.yaml": { machine: "m", initial: "a", states: { a: null, b: { enter: [{ from: "a", steps }] } } },
+  };
+  const parsed = load(files).repository.machines.get("m")?.transitions[0]?.steps ?? [];
+  assert.is(new Set(parsed.map(({ key }) => key)).size, 3);
+});
+
 test("ties go to the order in the file", () => {
   assert.is(
     path(
