@@ -4,6 +4,7 @@ import type { HostActor, HostLooker, InquireOrder, Inquiry, MarkOrder, Outcome, 
 import { redact } from "../model/redact.ts";
 import type { CheckResult, HostReport, StateClaim } from "../model/report.ts";
 import type { Action, Check, Host, TransportName } from "../model/types.ts";
+import type { Controller } from "./controller.ts";
 import { probeHttp, probeTcp } from "./probe.ts";
 import {
   claimBody,
@@ -25,6 +26,8 @@ const markTimeoutMs = 30_000;
 export interface HostsOptions {
   /** Null for transports over which nothing can be run. */
   readonly transportOf: (name: TransportName) => Transport | null;
+  /** For steps with `on: controller`. */
+  readonly controller: Pick<Controller, "run">;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
 }
@@ -77,12 +80,16 @@ export class Hosts implements HostLooker, HostActor {
   async run(order: StepOrder): Promise<Outcome> {
     const { host, action, step } = order;
     try {
-      const outcome = await this.act(host, action, {
-        timeoutMs: step.timeoutMs,
-        kind: "step",
-        claim: order.claim,
-        incarnation: order.incarnation,
-      });
+      const { timeoutMs } = step;
+      const isHere = step.on === "controller" && (action.kind === "run" || action.kind === "shell");
+      const outcome = isHere
+        ? outcomeOf(await this.options.controller.run(host, bodyOf(action), timeoutMs), null)
+        : await this.act(host, action, {
+            timeoutMs,
+            kind: "step",
+            claim: order.claim,
+            incarnation: order.incarnation,
+          });
       const output = redact(outcome.output);
       return outcome.kind === "ok" ? { ...outcome, output } : { ...outcome, output, message: redact(outcome.message) };
     } catch (error) {

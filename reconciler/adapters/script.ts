@@ -128,10 +128,10 @@ fi`;
 
 /**
  * S4 over a crash: keeps the process group of the host's running step, so that a reconciler that takes over ends what its predecessor
- * left running before it starts anything on that host.
+ * left running before it starts anything on that host. Where steps of several hosts run on one machine, each host has its own `name`.
  */
-export function leashBody(body: string): string {
-  const file = `"$SW/run/step"`;
+export function leashBody(body: string, name = "step"): string {
+  const file = `"$SW/run/"${quote(name)}`;
   return `mkdir -p "$SW/run" || exit 1
 if sw_alive ${file}; then
   kill -TERM "-$sw_g" 2>/dev/null; sleep 1; kill -KILL "-$sw_g" 2>/dev/null

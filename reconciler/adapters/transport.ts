@@ -44,6 +44,31 @@ function ended(result: ProcessResult): ScriptResult {
 /** Bytes kept of a step's output. */
 const outputBytesMax = 65_536;
 
+export interface ShellOrder {
+  readonly host: Host;
+  /** Where it starts, and its home. */
+  readonly dir: string;
+  /** Values that the script counts on, and the script. */
+  readonly input: string;
+  readonly timeoutMs: number;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** Runs a script in a shell of this machine. Of the environment it is given nothing but the path to programs: no secret of ours. */
+export async function runShell(runProcess: RunProcess, order: ShellOrder): Promise<ScriptResult> {
+  const { host, dir, input, timeoutMs } = order;
+  const env = {
+    PATH: process.env.PATH ?? "/usr/bin:/bin",
+    HOME: dir,
+    LANG: "C.UTF-8",
+    STATEWARD_HOST: host.name,
+    ...order.env,
+  };
+  const result = await runProcess({ argv: ["sh", "-s"], cwd: dir, env, input, timeoutMs, outputBytesMax });
+  const message = result.exit === null ? "killed" : "";
+  return scriptResult(result, timeoutMs) ?? { ...ended(result), exit: result.exit, message };
+}
+
 /** Hosts that are a folder of this machine, with real processes on loopback ports. */
 export class LocalTransport implements Transport {
   private readonly root: string;
@@ -62,22 +87,9 @@ export class LocalTransport implements Transport {
     const dir = this.folder(host.name);
     try {
       if (await isMissing(dir)) await this.build(dir);
-      const env = {
-        PATH: process.env.PATH ?? "/usr/bin:/bin",
-        HOME: dir,
-        LANG: "C.UTF-8",
-        STATEWARD_HOST: host.name,
-        STATEWARD_HOST_DIR: dir,
-      };
+      const env = { STATEWARD_HOST_DIR: dir };
       const input = `SW=${quote(join(dir, ".stateward"))}\nSW_GROUP=$$\nSW_JAIL=1\n${script}`;
-      const result = await this.runProcess({ argv: ["sh", "-s"], cwd: dir, env, input, timeoutMs, outputBytesMax });
-      return (
-        scriptResult(result, timeoutMs) ?? {
-          ...ended(result),
-          exit: result.exit,
-          message: result.exit === null ? "killed" : "",
-        }
-      );
+      return await runShell(this.runProcess, { host, dir, input, timeoutMs, env });
     } catch (error) {
       return { kind: "unreachable", exit: null, output: "", message: messageOf(error) };
     }

@@ -5,6 +5,7 @@ import { hostname } from "node:os";
 import { join, resolve } from "node:path";
 import type { FastifyInstance } from "fastify";
 import cron from "node-cron";
+import { Controller } from "../adapters/controller.ts";
 import { Hosts } from "../adapters/hosts.ts";
 import { runProcess } from "../adapters/process.ts";
 import { LocalTransport, SshTransport, type Transport } from "../adapters/transport.ts";
@@ -222,7 +223,11 @@ function createHosts(workspace: Workspace, settings: () => Settings): { hosts: H
       return (local ??= new LocalTransport(localRoot(workspace, settings().local.root), runProcess));
     return name === "ssh" ? (ssh ??= new SshTransport(sshOptions())) : null;
   };
-  return { hosts: new Hosts({ transportOf, now: () => systemClock.now() }), close: async () => ssh?.close() };
+  const controller = new Controller(join(workspace.data, "work"), runProcess);
+  return {
+    hosts: new Hosts({ transportOf, controller, now: () => systemClock.now() }),
+    close: async () => ssh?.close(),
+  };
 }
 
 export function localRoot(workspace: Workspace, root: string): string {

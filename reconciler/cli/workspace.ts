@@ -6,6 +6,7 @@ import cron from "node-cron";
 import { runProcess } from "../adapters/process.ts";
 import { Failure } from "../model/failure.ts";
 import { RepositoryLoader } from "../model/repository.ts";
+import { windowError } from "../plan/windows.ts";
 import { exists } from "../record/disk.ts";
 import { type Git, type GitOptions, sshCommand } from "../record/git.ts";
 import { openBare } from "../record/mirror.ts";
@@ -95,9 +96,9 @@ export const tokenKeyFile = (workspace: Workspace): string =>
 export const hookSecretFile = (workspace: Workspace): string =>
   process.env.STATEWARD_WEBHOOK_SECRET_FILE ?? join(workspace.data, "keys", "webhook.secret");
 
-/** A loader that also knows cron expressions. */
+/** A loader that also knows cron expressions and time zones. */
 export function createLoader(): RepositoryLoader {
-  return new RepositoryLoader({ isCron: (expression) => cron.validate(expression) });
+  return new RepositoryLoader({ isCron: (expression) => cron.validate(expression), windowError });
 }
 
 export interface RecordMirror {

@@ -5,7 +5,7 @@ import { messageOf } from "../model/failure.ts";
 import type { GuardCompiler, GuardValues } from "../model/guard.ts";
 import type { HostActor, Inquiry, Outcome, RecordWriter } from "../model/ports.ts";
 import type { Attempt, MachineRecord } from "../model/record.ts";
-import { renderAction } from "../model/template.ts";
+import { renderAction, runsOnHost } from "../model/template.ts";
 import type { Host, Machine, Repository, Step, Transition } from "../model/types.ts";
 import { attemptSetBack, entered, setOnce, stepDone, stepFailed, stepStarted } from "../plan/transition.ts";
 import { type AnySubject, leavesMarker } from "../plan/world.ts";
@@ -72,7 +72,8 @@ async function runStep(context: RunContext, order: RunOrder, step: Step): Promis
     step,
     action: rendered.value,
     incarnation: step.on === "controller" ? null : context.incarnation,
-    claim: step.repeat === "never" ? claimOf(order.machine.name, step.key, context.entry()) : null,
+    // Elsewhere there is no host that could keep it: the record alone says that the step has begun.
+    claim: isClaimed(step) ? claimOf(order.machine.name, step.key, context.entry()) : null,
   });
   if (outcome.kind === "ok") {
     await context.edit((entry) => stepDone(entry, step.key, context.now()));
@@ -138,6 +139,8 @@ function notStarted(entry: MachineRecord, [key, message]: [string, string], cont
   const back = attemptSetBack(entry, message, context.settings.attempts, context.now());
   return { ...back, once: setOnce(back, key, "free", context.now()) };
 }
+
+const isClaimed = (step: Step): boolean => step.repeat === "never" && runsOnHost(step);
 
 /** Name of the claim that a step marked never leaves on its host. A `retry` raises the round, and with it the name. */
 export function claimOf(machine: string, key: string, entry: MachineRecord): string {

@@ -203,7 +203,8 @@ function parseStep(raw: RawStep): Step | null {
   const action = parseAction(raw);
   if (action === null) return null;
   return {
-    key: raw.name ?? digest(action),
+    // The same command elsewhere is another step.
+    key: raw.name ?? digest(raw.on === "controller" ? { action, on: raw.on } : action),
     title: raw.name ?? redact(titleOf(action)),
     repeat: raw.repeat ?? "always",
     timeoutMs: raw.timeout === undefined ? stepTimeoutMs : parseDuration(raw.timeout),

@@ -38,7 +38,8 @@ export function checkReferences(
       problems.push(...check.targets(entry.group));
       if (entry.group.select !== null)
         problems.push(...checkBoolean(entry.parsed, ["select"], entry.group.select, guards));
-      problems.push(...checkOrder(entry.parsed, entry.group.rollout ?? { order: [] }, repository));
+      const { rollout } = entry.parsed.value as { rollout?: { order?: string[] } };
+      problems.push(...checkOrder(entry.parsed, { order: rollout?.order ?? [] }, repository));
     }
   }
   return problems;

@@ -345,11 +345,19 @@ function checkSettings(
 /** What a schema cannot say of windows: a start needs a length, and its expression and zone have to be ones. */
 function checkWindows({ value, locate }: ParsedYaml, { windowError }: LoadOptions): Problem[] {
   const { windows = [] } = (value ?? {}) as { windows?: RawWindow[] };
-  return windows.flatMap((window, index) =>
-    (["allow", "deny"] as const).flatMap((kind): Problem[] => {
+  return windows.flatMap((window, index) => {
+    if (window.allow === undefined && window.deny === undefined) {
+      const message = "a window neither allows nor denies";
+      return [errorAt(locate(["windows", index]), "SW106", message, "add allow or deny")];
+    }
+    return (["allow", "deny"] as const).flatMap((kind): Problem[] => {
       const time = window[kind];
-      if (time === undefined || (time.holidays === true && time.cron === undefined)) return [];
+      if (time === undefined) return [];
       const at = (key: string): ReturnType<typeof locate> => locate(["windows", index, kind, key]);
+      const zone = time.zone ?? "UTC";
+      const zoneError = windowError?.("0 0 * * *", zone) ?? null;
+      if (zoneError !== null) return [errorAt(at("zone"), "SW105", zoneError, "for example zone: Europe/Berlin")];
+      if (time.holidays === true && time.cron === undefined) return [];
       if (time.holidays === true)
         return [errorAt(at("cron"), "SW105", "a window holds on holidays or by cron, not both", "make two windows")];
       if (time.cron === undefined || time.for === undefined) {
@@ -357,10 +365,10 @@ function checkWindows({ value, locate }: ParsedYaml, { windowError }: LoadOption
         const remedy = 'such as cron: "0 22 * * *" with for: 6h, or holidays: true';
         return [errorAt(locate(["windows", index, kind]), "SW106", `a window lacks the key ${missing}`, remedy)];
       }
-      const error = windowError?.(time.cron, time.zone ?? "UTC") ?? null;
+      const error = windowError?.(time.cron, zone) ?? null;
       return error === null ? [] : [errorAt(at("cron"), "SW105", error, 'for example cron: "0 22 * * 1-5"')];
-    }),
-  );
+    });
+  });
 }
 
 interface RawWindow {

@@ -364,8 +364,6 @@ export const groupSchema: JsonSchema = file(
   ),
 );
 
-export const datePattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$";
-
 const windowOf = (description: string): JsonSchema =>
   object(
     {
@@ -379,7 +377,7 @@ const windowOf = (description: string): JsonSchema =>
 
 const holidays = {
   type: "object",
-  propertyNames: { pattern: datePattern },
+  propertyNames: { type: "string", format: "date", description: "A day of the calendar, such as 2026-12-25" },
   additionalProperties: { type: "string", maxLength: 200 },
   maxProperties: 10_000,
 } as const;

@@ -7,7 +7,7 @@ import type { ParsedYaml, YamlPath } from "./yaml.ts";
 
 const ajv = new Ajv2020({ allErrors: true, verbose: true, strict: true, allowUnionTypes: true });
 ajv.addKeyword("x-reserved");
-formats.default(ajv, ["date-time"]);
+formats.default(ajv, ["date", "date-time"]);
 /** Problems shown for one file; mending them shows the rest. */
 const problemsMax = 100;
 const compiled = new Map<JsonSchema, ValidateFunction>();

@@ -1,8 +1,9 @@
-// One suite for every transport that runs steps: real processes, over the local one and over a real sshd.
-import { mkdir, readdir, readFile, rm } from "node:fs/promises";
+// One suite for every transport that runs steps: real processes, over the local one and over a real sshd; and for what runs beside us.
+import { mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import * as assert from "uvu/assert";
+import { Controller } from "../../reconciler/adapters/controller.ts";
 import { Hosts } from "../../reconciler/adapters/hosts.ts";
 import { runProcess } from "../../reconciler/adapters/process.ts";
 import { LocalTransport, SshTransport, type Transport } from "../../reconciler/adapters/transport.ts";
@@ -28,7 +29,8 @@ interface Rig extends AsyncDisposable {
 }
 
 function rigOf(transport: Transport, host: Host, cwd: string, dispose: () => PromiseLike<void>): Rig {
-  const hosts = new Hosts({ transportOf: () => transport, now: () => 1 });
+  const controller = new Controller(`${cwd}-unused`, runProcess);
+  const hosts = new Hosts({ transportOf: () => transport, controller, now: () => 1 });
   return {
     hosts,
     host,
@@ -36,7 +38,8 @@ function rigOf(transport: Transport, host: Host, cwd: string, dispose: () => Pro
     cwd,
     incarnation: async () => (await hosts.look(host, () => null)).incarnation ?? "",
     step: (action, { timeoutMs = 20_000, claim, incarnation = null } = {}) => {
-      const step: Step = { key: "k", title: "k", repeat: claim === undefined ? "always" : "never", timeoutMs, action };
+      const repeat = claim === undefined ? "always" : "never";
+      const step: Step = { key: "k", title: "k", repeat, timeoutMs, on: "host", action };
       return hosts.run({ host, machine: "m", step, action, claim: claim ?? null, incarnation });
     },
     [Symbol.asyncDispose]: dispose,
@@ -291,18 +294,130 @@ test.needs(
       user: null,
       identity: null,
     });
-    await new Hosts({ transportOf: () => spy, now: () => 1 }).run({
+    const controller = new Controller(join(rig.cwd, "w"), runProcess);
+    await new Hosts({ transportOf: () => spy, controller, now: () => 1 }).run({
       host: rig.host,
       machine: "m",
       incarnation: null,
       claim: null,
-      step: { key: "k", title: "k", repeat: "always", timeoutMs: 5000, action: run("x") },
+      step: { key: "k", title: "k", repeat: "always", timeoutMs: 5000, on: "host", action: run("x") },
       action: run("echo", "geheim"),
     });
     await spy.close();
     assert.ok(orders.length > 0 && orders.every((text) => !text.includes("geheim")));
   },
 );
+
+interface ControllerRig extends AsyncDisposable {
+  /** Made by the first step. */
+  readonly work: string;
+  step(action: Action, more?: { timeoutMs?: number; host?: Host; repeat?: Step["repeat"] }): Promise<Outcome>;
+  /** Another reconciler of the same data folder: what the first one left running is not its child. */
+  next(): ControllerRig;
+}
+
+function controllerOf(dir: string, dispose: () => PromiseLike<void>): ControllerRig {
+  const work = join(dir, "data", "work");
+  const controller = new Controller(work, runProcess);
+  // Hosts that nobody can reach.
+  const hosts = new Hosts({ transportOf: () => null, controller, now: () => 1 });
+  const local = parseHost("", { host: "h1", transport: "local" });
+  return {
+    work,
+    step: (action, { timeoutMs = 20_000, host = local, repeat = "always" } = {}) => {
+      const step: Step = { key: "k", title: "k", repeat, timeoutMs, on: "controller", action };
+      return hosts.run({ host, machine: "m", step, action, claim: null, incarnation: "another-life-0001" });
+    },
+    next: () => controllerOf(dir, dispose),
+    [Symbol.asyncDispose]: dispose,
+  };
+}
+
+const onController = (title: string, body: (rig: ControllerRig) => Promise<void>): void =>
+  test(`on: controller: ${title}`, async () => {
+    const dir = await tempFolder();
+    await using rig = controllerOf(dir.path, () => dir[Symbol.asyncDispose]());
+    await body(rig);
+  });
+
+onController("a step runs in the work folder, whoever the host is and whether it is there", async (rig) => {
+  assert.equal(await rig.step(run("pwd")), { kind: "ok", output: `${rig.work}\n` });
+  assert.is((await stat(rig.work)).mode & 0o777, 0o700);
+  const agent = parseHost("", { host: "h2", transport: "agent" });
+  assert.equal(await rig.step(shell("echo $STATEWARD_HOST; pwd"), { host: agent }), {
+    kind: "ok",
+    output: `h2\n${rig.work}\n`,
+  });
+});
+
+onController("another exit, and a program that is not there, are failures, never a host out of reach", async (rig) => {
+  for (const exit of [1, 113, 114, 124, 137, 255]) {
+    const outcome = await rig.step(shell(`echo bad >&2; exit ${exit}`), { repeat: "never" });
+    assert.equal(outcome, { kind: "failed", message: `exit ${exit}`, output: "bad\n" });
+  }
+  assert.is((await rig.step(run("no-such-program-anywhere"))).kind, "failed");
+  assert.is((await rig.step(shell("kill -KILL $PPID; kill -KILL $$"))).kind, "failed");
+  for (const end of ["rebuilt", "timeout"])
+    assert.is.not((await rig.step(shell(`printf '\\n@stateward-exit ${end}\\n'; kill -KILL 0`))).kind, "unreachable");
+  assert.equal(await rig.step(run("true")), { kind: "ok", output: "" });
+});
+
+onController("a work folder that cannot be made is a failure", async (rig) => {
+  await mkdir(join(rig.work, ".."), { recursive: true });
+  await writeFile(rig.work, "a file");
+  const outcome = await rig.step(run("true"));
+  assert.ok(outcome.kind === "failed" && outcome.message !== "", JSON.stringify(outcome));
+});
+
+onController("A3: values reach a program as they are, and nothing else of our environment does", async (rig) => {
+  process.env.STATEWARD_TEST_SECRET = "geheim";
+  try {
+    const evil = "$(touch pwned) 'a' \"b\" \\ `id`\nline";
+    assert.is((await rig.step(run("printf", "%s", evil))).output, evil);
+    assert.is((await rig.step({ ...shell('printf %s "$VALUE"'), env: { VALUE: evil } } as Action)).output, evil);
+    const { output } = await rig.step({ ...run("env"), env: { GIVEN: "1" } } as Action);
+    const names = output.split("\n").flatMap((line) => line.split("=")[0] || []);
+    const ours = names.filter((name) => !["PWD", "OLDPWD", "SHLVL", "_"].includes(name));
+    assert.equal(ours.toSorted(), ["GIVEN", "HOME", "LANG", "PATH", "STATEWARD_HOST"]);
+    assert.match(output, `HOME=${rig.work}\n`);
+  } finally {
+    delete process.env.STATEWARD_TEST_SECRET;
+  }
+});
+
+onController("S3: a step ends at its timeout, with everything in its process group", async (rig) => {
+  const script = `sh -c 'trap "" TERM; echo $$ > pid; sleep 600' & wait`;
+  const outcome = await rig.step(shell(script), { timeoutMs: 1000 });
+  assert.is(outcome.kind, "timeout", JSON.stringify(outcome));
+  const pid = Number(await readFile(join(rig.work, "pid"), "utf8"));
+  await until("the process that ignores TERM is gone", () => !isAlive(pid), 20_000);
+});
+
+onController("output is kept to a bound, and no credential in it is kept", async (rig) => {
+  const flood = await rig.step(shell("yes | head -c 3000000; exit 1"));
+  assert.is(flood.kind, "failed");
+  assert.ok(flood.output.length <= 140_000, String(flood.output.length));
+  assert.is((await rig.step(shell("echo 'Authorization: Bearer abcdefghijkl'"))).output, "Authorization: ***\n");
+});
+
+onController("S4: what a reconciler left running for a host ends before the next step for that host", async (rig) => {
+  const other = parseHost("", { host: "h2", transport: "local" });
+  const started = [
+    rig.step(shell("echo $$ > h1; sleep 600")),
+    rig.step(shell("echo $$ > h2; until [ -e go ]; do sleep 0.1; done"), { host: other }),
+  ];
+  const pidOf = async (name: string): Promise<number> =>
+    Number(await until(`${name} runs`, () => readFile(join(rig.work, name), "utf8").catch(() => "")));
+  const [first, second] = [await pidOf("h1"), await pidOf("h2")];
+  assert.is((await rig.next().step(run("true"))).kind, "ok");
+  assert.ok(isAlive(second));
+  await writeFile(join(rig.work, "go"), "");
+  await until("what the first one left is gone", () => !isAlive(first));
+  assert.equal(
+    (await Promise.all(started)).map(({ kind }) => kind),
+    ["failed", "ok"],
+  );
+});
 
 test("any text survives quoting", async () => {
   await using rig = await openLocal();

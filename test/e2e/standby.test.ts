@@ -40,7 +40,10 @@ async function openSite(): Promise<Site> {
   };
   await mkdir(join(folder, "machines"), { recursive: true });
   await mkdir(join(folder, "hosts"));
-  await writeFile(join(folder, "stateward.yaml"), 'poll: "* * * * * *"\nrecord: { window: 1s }\nlook: 1s\n');
+  await writeFile(
+    join(folder, "stateward.yaml"),
+    'poll: "* * * * * *"\nrecord: { window: 1s }\nlook: 1s\nbrakes: { max_moved: 100% }\nrollout: { at_once: 100% }\n',
+  );
   await writeFile(join(folder, "machines/svc.yaml"), JSON.stringify(machine));
   await run("git", ["init", "--quiet", "--bare", "--initial-branch=main", remote]);
   await git(folder, "init", "--quiet");

@@ -253,6 +253,24 @@ test("S2: when the host does not know either, it is stalled until a person says 
   assert.equal(hosts.log, ["a to-b", "a to-c", "a to-c", "a to-d"]);
 });
 
+test("S2: on: controller: no host is asked for a claim; when its reconciler dies, a step marked never is stalled", async () => {
+  const step = { name: "to-c", run: "step c", repeat: "never", on: "controller" };
+  const machine = { ...chain, states: { ...chain.states, c: { enter: [{ from: "b", steps: [step] }] } } };
+  const hosts = new FakeHosts();
+  const claims: (string | null)[] = [];
+  hosts.onStep = ({ step, claim }) => {
+    claims.push(claim);
+    return step.key === "to-c" ? new Promise<Outcome>(() => {}) : { kind: "ok", output: "" };
+  };
+  const first = await start(chainFiles("d", machine), { hosts });
+  hosts.onStep = () => ({ kind: "ok", output: "" });
+  const second = await start(chainFiles("d", machine), { hosts, record: first.record });
+  await second.clock.pass(3_600_000);
+  assert.equal(hosts.log, ["a to-b", "a to-c"]);
+  assert.equal(claims, [null, null]);
+  assert.is(reasonOf(second, "a"), "OutcomeUnknown");
+});
+
 test("S2: skip leaves the step out, and goes on", async () => {
   const hosts = new FakeHosts();
   hosts.onStep = ({ step }) => (step.key === "to-c" ? failed : { kind: "ok", output: "" });

@@ -7,19 +7,25 @@ import { splitWords } from "../../reconciler/model/machine.ts";
 import { parseTemplate, renderTemplate } from "../../reconciler/model/template.ts";
 import type { Host, Machine, Transition } from "../../reconciler/model/types.ts";
 import { suite } from "../support/suite.ts";
-import { desired, load } from "../support/world.ts";
+import { chain, desired, load } from "../support/world.ts";
 
 const test = suite("machine");
 
 function machine(edges: readonly (readonly [string, string, number])[]): Machine {
   const names = [...new Set(edges.flatMap(([from, to]) => [from, to]))];
   const states = new Map(
-    names.map((name) => [name, { name, description: "", available: false, transient: false, check: null }]),
+    names.map((name) => [
+      name,
+      { name, description: "", available: false, transient: false, check: null, barrier: null },
+    ]),
   );
   const transitions = edges.map(
-    ([from, to, cost]): Transition => ({ from, to, cost, when: null, auto: false, steps: [] }),
+    ([from, to, cost]): Transition => ({ from, to, cost, when: null, auto: false, governors: [], steps: [] }),
   );
-  return { name: "m", description: "", initial: names[0] ?? "", file: "", states, transitions };
+  // All that is not said here is as in any machine that says nothing of it.
+  const whole = desired({ "machines/chain.yaml": chain }).loaded.repository.machines.get("chain");
+  if (!whole) throw new Error("the chain is there");
+  return { ...whole, name: "m", initial: names[0] ?? "", states, transitions };
 }
 
 const path = (found: readonly Transition[] | null): string =>
@@ -33,6 +39,15 @@ test("the cheapest path wins, by cost and not by length", () => {
     ["c", "d", 1],
   ]);
   assert.is(path(findPath(m, "a", "d")), "b c d");
+});
+
+test("a step without a name has the identity of its command and of where it runs", () => {
+  const steps = [{ run: "x" }, { run: "x", on: "controller" }, { run: "y" }];
+  const files = {
+    "machines/m.yaml": { machine: "m", initial: "a", states: { a: null, b: { enter: [{ from: "a", steps }] } } },
+  };
+  const parsed = load(files).repository.machines.get("m")?.transitions[0]?.steps ?? [];
+  assert.is(new Set(parsed.map(({ key }) => key)).size, 3);
 });
 
 test("ties go to the order in the file", () => {

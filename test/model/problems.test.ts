@@ -16,10 +16,32 @@ function errors(files: Record<string, unknown>): string[] {
 const host = "host: a\ntransport: local\n";
 const good = { "machines/lamp.yaml": lamp, "hosts/a.yaml": localHost("a", { lamp: "on" }) };
 
-const cases: readonly [string, Record<string, unknown>, string[]][] = [
+type Case = [string, Record<string, unknown>, string[]];
+
+/** A machine whose one entry, on line 6, has these keys from line 7 on. */
+const machineWith = (keys: string): string =>
+  `machine: m\ninitial: a\nstates:\n  b:\n    enter:\n      - from: a\n        ${keys}\n  a:\n    enter: [{ from: b }]\n`;
+/** A machine with these keys from line 4 on. */
+const machineAnd = (keys: string): string =>
+  `machine: m\ninitial: a\nstates: { a: { enter: [{ from: b }] }, b: { enter: [{ from: a }] } }\n${keys}`;
+const window = (time: string, more = ""): Record<string, unknown> => ({
+  "stateward.yaml": `windows:\n  - deny:\n      ${time}\n${more}`,
+});
+const remedies = (names: readonly string[], step = "{ run: x }"): string =>
+  `remedies:\n${names.map((name) => `  - name: ${name}\n    when: record.state == "b"\n    steps: [${step}]\n`).join("")}`;
+
+const cases: readonly Case[] = [
   ["a good repository has none", good, []],
   ["an unknown key", { "hosts/a.yaml": `${host}tragets: {}\n` }, ["SW101 3"]],
-  ["a key of the format that is not carried out", { "hosts/a.yaml": `${host}drift: correct\n` }, ["SW102 3"]],
+  ["a key of the format that is not carried out", { "hosts/a.yaml": `${host}pool: web\n` }, ["SW102 3"]],
+  ["settings that are not carried out", { "stateward.yaml": "channels: {}\nverify: {}\n" }, ["SW102 1", "SW102 2"]],
+  ...["ansible", "puppet", "chef"].map(
+    (tool): Case => [
+      `a step by ${tool}, which is not carried out`,
+      { "machines/m.yaml": machineWith(`steps:\n          - { run: x, ${tool}: y }`) },
+      ["SW102 8"],
+    ],
+  ),
   ["a wrong type", { "hosts/a.yaml": `${host}targets: 3\n` }, ["SW103 3"]],
   ["a value that is not accepted", { "hosts/a.yaml": "host: a\ntransport: pigeon\n" }, ["SW104 2"]],
   ["a name of the wrong form", { "hosts/a.yaml": "host: ../a\ntransport: local\n" }, ["SW105 1"]],
@@ -152,7 +174,114 @@ const cases: readonly [string, Record<string, unknown>, string[]][] = [
   ],
 ];
 
-for (const [name, files, wanted] of cases)
+const fleetCases: readonly Case[] = [
+  ["a window with all it needs", window("cron: 0 22 * * *\n      for: 6h", "    select: host.region == 'east'\n"), []],
+  ["a window on holidays", window("holidays: true\n      zone: Europe/Berlin"), []],
+  ["a window without a length", window("cron: 0 22 * * *"), ["SW106 3"]],
+  ["a window without a start", window("for: 6h"), ["SW106 3"]],
+  ["a window that is not on holidays, nor by cron", window("holidays: false"), ["SW106 3"]],
+  ["a window on holidays and by cron", window("holidays: true\n      cron: 0 22 * * *\n      for: 6h"), ["SW105 4"]],
+  ["a window with no expression of cron", window("cron: 0 22 * *\n      for: 6h"), ["SW105 3"]],
+  ["a window without a kind", { "stateward.yaml": "windows:\n  - reason: x\n" }, ["SW106 2"]],
+  ["a window for nobody", window("holidays: true", "    select: host.lables.x == '1'\n"), ["SW401 4"]],
+  ["a window whose selector is no condition", window("holidays: true", "    select: host.name\n"), ["SW402 4"]],
+  [
+    "holidays, there and here",
+    {
+      "stateward.yaml": 'holidays: { "2026-12-25": Christmas }\n',
+      "holidays.yaml": "holidays:\n  2028-02-29: Leap day\n",
+    },
+    [],
+  ],
+  ["a holiday that is no day", { "holidays.yaml": "holidays:\n  2026-02-29: Leap day\n" }, ["SW105 2"]],
+  ["a holiday of another form", { "stateward.yaml": "holidays:\n  25.12.2026: Christmas\n" }, ["SW105 2"]],
+  [
+    "regions in order, of which one is not listed",
+    { "stateward.yaml": "regions: [east, west]\nrollout:\n  order:\n    - west\n    - eats\n" },
+    ["SW206 5"],
+  ],
+  [
+    "a group's regions in order, of which one is not listed",
+    { "stateward.yaml": "regions: [east]\n", "hosts/g.yaml": "group: g\nrollout:\n  order: [eats]\n" },
+    ["SW206 3"],
+  ],
+  ["an amount of another form", { "stateward.yaml": "rollout:\n  max_unavailable: ten\n" }, ["SW105 2"]],
+  ["a share of nothing", { "stateward.yaml": "brakes:\n  max_lost: 1/0\n" }, ["SW105 2"]],
+  ["no wave", { "stateward.yaml": "rollout:\n  waves: []\n" }, ["SW107 2"]],
+  ["a governor without permits", { "stateward.yaml": "governors:\n  db: 0\n" }, ["SW107 2"]],
+  ["a governor without a limit", { "stateward.yaml": "governors:\n  db: { expires: 1h }\n" }, ["SW106 2"]],
+  ["an unknown governor", { "machines/m.yaml": machineWith("governors: [db]") }, ["SW212 7"]],
+  [
+    "a known governor",
+    { "machines/m.yaml": machineWith("governors: [db]"), "stateward.yaml": "governors: { db: 2 }\n" },
+    [],
+  ],
+  [
+    "a barrier of an unknown group",
+    { "machines/m.yaml": machineAnd("").replace("b: { enter", "b: { barrier: { group: g }, enter") },
+    ["SW211 3"],
+  ],
+  [
+    "a barrier with an unknown machine",
+    {
+      "machines/m.yaml": machineAnd("").replace("b: { enter", "b: { barrier: { group: g, machine: n }, enter"),
+      "hosts/g.yaml": "group: g\n",
+    },
+    ["SW203 3"],
+  ],
+  [
+    "a barrier with an unknown state",
+    {
+      "machines/m.yaml": machineAnd("").replace("b: { enter", "b: { barrier: { group: g, state: [a, z] }, enter"),
+      "hosts/g.yaml": "group: g\n",
+    },
+    ["SW204 3"],
+  ],
+  ["replace without steps", { "machines/m.yaml": machineAnd("recovery:\n  then: replace\n") }, ["SW106 5"]],
+  [
+    "a host that is to replace itself",
+    { "machines/m.yaml": machineAnd("recovery:\n  then: replace\n  replace:\n    - run: reinstall\n") },
+    ["SW208 7"],
+  ],
+  [
+    "steps of recovery from elsewhere",
+    {
+      "machines/m.yaml": machineAnd(
+        'recovery:\n  then: replace\n  replace:\n    - { run: "reinstall ${host.name}", on: controller }\n    - http: { url: "http://x/" }\n',
+      ),
+    },
+    [],
+  ],
+  ["recovery of another sort", { "machines/m.yaml": machineAnd("recovery:\n  then: pray\n") }, ["SW104 5"]],
+  [
+    "on: controller, where a step is made from there anyway",
+    { "machines/m.yaml": machineWith('steps: [{ http: { url: "http://x/" }, on: controller }]') },
+    ["SW105 7"],
+  ],
+  [
+    "on: controller, for a file of the host",
+    { "machines/m.yaml": machineWith("steps: [{ write: { path: x, content: y }, on: controller }]") },
+    ["SW105 7"],
+  ],
+  ["on: elsewhere", { "machines/m.yaml": machineWith("steps: [{ run: x, on: moon }]") }, ["SW104 7"]],
+  ["two remedies of one name", { "machines/m.yaml": machineAnd(remedies(["r", "s", "r"])) }, ["SW201 11"]],
+  [
+    "a remedy without steps",
+    { "machines/m.yaml": machineAnd("remedies:\n  - { name: r, when: 'true' }\n") },
+    ["SW106 5"],
+  ],
+  [
+    "a remedy with a typing mistake in its guard",
+    { "machines/m.yaml": machineAnd(remedies(["r"]).replace("record.state", "recrod.state")) },
+    ["SW401 6"],
+  ],
+  ["a remedy whose step has no action", { "machines/m.yaml": machineAnd(remedies(["r"], "{ name: x }")) }, ["SW108 7"]],
+  ["a limit of another form", { "machines/m.yaml": machineAnd(`${remedies(["r"])}    limit: thrice\n`) }, ["SW105 8"]],
+  ["drift of another sort", { "machines/m.yaml": machineAnd("drift: ignore\n") }, ["SW105 4"]],
+  ["drift until no time", { "hosts/a.yaml": `${host}drift: { mode: tolerate, until: tomorrow }\n` }, ["SW105 3"]],
+];
+
+for (const [name, files, wanted] of [...cases, ...fleetCases])
   test(`D4: ${name}: ${wanted.join(", ") || "no error"}`, () => assert.equal(errors(files), wanted));
 
 test("all problems of all files are reported at once, in the order of files and lines", () => {
