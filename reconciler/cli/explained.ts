@@ -203,7 +203,7 @@ function machineFields({ machines }: Documents): Explained[] {
   );
   return [
     ...recovery("lost_after", ({ lostAfterMs }) => duration(lostAfterMs)),
-    ...recovery("then", ({ then }) => then),
+    ...recovery("then", ({ whenLost }) => whenLost),
     ...recovery("tries", ({ tries }) => String(tries)),
     ...(remedies.length > 0 ? remedies : all("remedies", [], "its machines have none")),
   ];

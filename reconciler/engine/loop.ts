@@ -551,7 +551,7 @@ export class Engine {
   /** What became of hosts whose file was removed stands in the record, and that they were is recorded once. */
   private noteRemoved({ desired, now }: World): void {
     const { hosts } = desired.loaded.repository;
-    for (const record of [...this.records.values()]) {
+    for (const record of this.records.values()) {
       if (record.kind !== "host" || hosts.has(record.name) === (record.removed === undefined)) continue;
       const { removed, ...rest } = record;
       const next = removed === undefined ? { ...record, removed: isoTime(now) } : rest;

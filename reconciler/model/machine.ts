@@ -51,7 +51,7 @@ interface RawBarrier {
 }
 interface RawRecovery {
   lost_after?: string;
-  then?: Recovery["then"];
+  then?: Recovery["whenLost"];
   tries?: number;
   reboot?: RawStep[];
   replace?: RawStep[];
@@ -154,14 +154,14 @@ function parseBarrier(raw: RawBarrier, machine: string, entries: readonly RawEnt
     count: amountOf(raw.count),
     withinMs: raw.within === undefined ? null : parseDuration(raw.within),
     proceedIf: amountOf(raw.proceed_if),
-    then: raw.then ?? "ask",
+    late: raw.then ?? "ask",
   };
 }
 
 function parseRecovery(raw: RawRecovery): Recovery {
   return {
     lostAfterMs: parseDuration(raw.lost_after ?? "5m"),
-    then: raw.then ?? "replay",
+    whenLost: raw.then ?? "replay",
     tries: raw.tries ?? 3,
     reboot: (raw.reboot ?? []).flatMap((step) => parseStep(step) ?? []),
     replace: (raw.replace ?? []).flatMap((step) => parseStep(step) ?? []),

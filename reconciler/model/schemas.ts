@@ -173,6 +173,7 @@ const barrier = object(
     count: amount("So many must have arrived; default all of the group"),
     within: duration("Deadline, from when a host waits there; default none"),
     proceed_if: amount("At the deadline: go on if at least so many have arrived"),
+    // oxlint-disable-next-line unicorn/no-thenable -- a key of the format, in plain data that nobody awaits
     then: {
       enum: ["fail", "ask"],
       description: "At the deadline, otherwise: fail the transition, or ask a person (default)",
@@ -209,6 +210,7 @@ const drift: JsonSchema = {
 const recovery = object(
   {
     lost_after: duration("No report and no answer for this long, and three missed: the host is lost; default 5m"),
+    // oxlint-disable-next-line unicorn/no-thenable -- a key of the format, in plain data that nobody awaits
     then: {
       enum: ["replay", "replace", "alert"],
       description:

@@ -90,7 +90,7 @@ export interface Barrier {
   /** At the deadline: enough to go on with, or null where that never is. */
   readonly proceedIf: Amount | null;
   /** At the deadline, where it does not go on: the transition fails, or a person is asked. */
-  readonly then: "fail" | "ask";
+  readonly late: "fail" | "ask";
 }
 
 export type DriftMode = "correct" | "adopt" | "tolerate" | "alert";
@@ -106,7 +106,7 @@ export interface Drift {
 export interface Recovery {
   /** No report and no answer for this long, and three missed: the host is lost. */
   readonly lostAfterMs: number;
-  readonly then: "replay" | "replace" | "alert";
+  readonly whenLost: "replay" | "replace" | "alert";
   /** Failed recoveries within 24 h after which the host is quarantined. */
   readonly tries: number;
   /** Steps that restart the host; none: the rung is left out. */

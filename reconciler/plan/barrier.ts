@@ -60,7 +60,7 @@ export function barrierVerdict(world: World, barrier: Barrier, to: string, entry
   const enough = barrier.proceedIf === null ? null : atLeast(barrier.proceedIf, group?.members.length ?? 0);
   if (enough !== null && enough > 0 && arrived.length >= enough) return { kind: "open" };
   const late = `${to} waited until ${isoTime(deadline)} for ${wantedText(barrier, group, needed)}`;
-  return barrier.then === "fail"
+  return barrier.late === "fail"
     ? {
         kind: "stalled",
         reason: "BarrierFailed",

@@ -184,7 +184,7 @@ class Draft {
     const { world } = this;
     const failsAt = replacementFailsAt(world, host, this.record);
     if (failsAt !== null) return this.wake(failsAt);
-    if (recoveryOf(world.desired.loaded.repository, host).then === "replace") this.makeAnew(host);
+    if (recoveryOf(world.desired.loaded.repository, host).whenLost === "replace") this.makeAnew(host);
   }
 
   /** Begins to replace a host, if that may be now. Returns why not. */

@@ -82,7 +82,7 @@ function healingGate(world: World, { host, record, next }: Wanted): Closed | nul
     isReplay &&
     record.lost !== undefined &&
     record.lost.recovering !== null &&
-    recoveryOf(repository, host).then === "alert"
+    recoveryOf(repository, host).whenLost === "alert"
   )
     return stalled(
       "RecoveryAsks",
@@ -199,7 +199,7 @@ export function groupLimit(world: World, name: string): number {
 
 /** How many of those that wait at a gate could be let through now. Whoever waits at a gate without a count is woken otherwise. */
 export function gateRoom(world: World, gate: string): number {
-  const [kind, name = ""] = gate.split(/ (.*)/s);
+  const [kind = "", name = ""] = gate.split(/ (.*)/s);
   const { repository } = world.desired.loaded;
   switch (kind) {
     case "rollout":

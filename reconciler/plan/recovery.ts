@@ -16,12 +16,12 @@ function machinesOf({ machines }: Pick<Repository, "machines">, host: Host): Mac
 export function recoveryOf(
   repository: Pick<Repository, "machines">,
   host: Host,
-): { readonly then: Recovery["then"]; readonly tries: number; readonly replacedBy: Machine | null } {
+): { readonly whenLost: Recovery["whenLost"]; readonly tries: number; readonly replacedBy: Machine | null } {
   const machines = machinesOf(repository, host);
-  const words = machines.map(({ recovery }) => recovery.then);
-  const then = words.includes("alert") ? "alert" : words.includes("replace") ? "replace" : "replay";
+  const words = machines.map(({ recovery }) => recovery.whenLost);
+  const whenLost = words.includes("alert") ? "alert" : words.includes("replace") ? "replace" : "replay";
   const tries = Math.min(...machines.map(({ recovery }) => recovery.tries), 100);
-  return { then, tries, replacedBy: machines.find(({ recovery }) => recovery.replace.length > 0) ?? null };
+  return { whenLost, tries, replacedBy: machines.find(({ recovery }) => recovery.replace.length > 0) ?? null };
 }
 
 /** When a silent host becomes lost, milliseconds since the epoch; null for one that is heard. */

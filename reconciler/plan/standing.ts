@@ -236,7 +236,7 @@ function machineDigest(machine: Machine): string {
   if (known !== undefined) return known;
   const made = digest({
     transitions: machine.transitions,
-    states: [...machine.states.values()].map(({ description: _, ...rest }) => rest),
+    states: [...machine.states.values()].map((state) => ({ ...state, description: "" })),
   });
   digests.set(machine, made);
   return made;

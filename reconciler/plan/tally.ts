@@ -41,7 +41,7 @@ class Scope implements ScopeTally {
 
   add(host: string, region: string, { stage, want }: Part, sign: 1 | -1): void {
     this[stage] += sign;
-    if (stage === "failed") sign > 0 ? this.failedNames.add(host) : this.failedNames.delete(host);
+    if (stage === "failed") put(this.failedNames, host, sign);
     if (stage === "pending" || stage === "active") count(this.open, region, sign);
     if (count(this.wants, want, sign)) this.known = null;
   }
@@ -53,6 +53,16 @@ function count(counts: Map<string, number>, key: string, sign: 1 | -1): boolean 
   if (now === 0) counts.delete(key);
   else counts.set(key, now);
   return now === 0 || (now === 1 && sign === 1);
+}
+
+function put(names: Set<string>, name: string, sign: 1 | -1): void {
+  if (sign > 0) names.add(name);
+  else names.delete(name);
+}
+
+function set(values: Map<string, number>, [name, value]: readonly [string, number], sign: 1 | -1): void {
+  if (sign > 0) values.set(name, value);
+  else values.delete(name);
 }
 
 /** Hosts that wait at a gate, in the order in which they are let through. */
@@ -200,8 +210,8 @@ export class Tally {
     this.total += sign;
     if (heard) this.heard += sign;
     if (acted) this.acted += sign;
-    if (lostAt !== null) sign > 0 ? this.losses.set(name, lostAt) : this.losses.delete(name);
-    if (replacedAt !== null) sign > 0 ? this.replacements.set(name, replacedAt) : this.replacements.delete(name);
+    if (lostAt !== null) set(this.losses, [name, lostAt], sign);
+    if (replacedAt !== null) set(this.replacements, [name, replacedAt], sign);
     if (acted || heard) opened.add("fleet").add("quiet");
     for (const group of groupsOf(world.desired.loaded.repository, name)) {
       this.addToGroup(group.name, { down: available ? 0 : sign, acted: acted ? sign : 0 });
@@ -217,13 +227,14 @@ export class Tally {
     for (const [governor, until] of permits) {
       const held = this.holders.get(governor) ?? new Map<string, number>();
       this.holders.set(governor, held);
-      sign > 0 ? held.set(name, until) : held.delete(name);
+      set(held, [name, until], sign);
       opened.add(`governor ${governor}`);
     }
     for (const { gate, rank } of waiting) {
       const line = this.lines.get(gate) ?? new Line();
       this.lines.set(gate, line);
-      sign > 0 ? line.add(rank, name) : line.remove(rank, name);
+      if (sign > 0) line.add(rank, name);
+      else line.remove(rank, name);
       if (line.length === 0) this.lines.delete(gate);
       opened.add(gate);
     }
