@@ -140,8 +140,8 @@ export function needsApproval(
   const { maxMoved, maxRemoved } = settings.brakes;
   const limit = limitOf(maxMoved, size);
   const over = [
-    ...(moved > limit ? [`move ${moved} hosts (without a word: ${limit})`] : []),
-    ...(removed > maxRemoved ? [`remove ${removed} hosts (without a word: ${maxRemoved})`] : []),
+    ...(moved > limit ? [`move ${moved} hosts, more than ${limit}`] : []),
+    ...(removed > maxRemoved ? [`remove ${removed} hosts, more than ${maxRemoved}`] : []),
   ];
   if (over.length === 0 || fits(acknowledged, moved + removed)) return null;
   const said = acknowledged === null ? "" : `; its trailer says ${acknowledged}, and ${moved + removed} are meant`;

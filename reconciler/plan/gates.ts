@@ -10,7 +10,7 @@ import { heldText, holdOn } from "./holds.ts";
 import type { Next } from "./next.ts";
 import { recoveryOf } from "./recovery.ts";
 import { rolloutRefusal, rolloutRoom, scopeText } from "./rollout.ts";
-import { groupsOf, isUp, lostAtOf, regionIndex, scopesOf } from "./standing.ts";
+import { groupsOf, hasMovedSince, isUp, lostAtOf, regionIndex, scopesOf } from "./standing.ts";
 import { sameWay } from "./transition.ts";
 import { windowFor } from "./windows.ts";
 import type { World } from "./world.ts";
@@ -122,7 +122,7 @@ function rolloutGate(world: World, { host, machine, entry }: Wanted): Closed | n
     const runs = recorded !== undefined && recorded.phase !== "done" && recorded.id === world.tally.scope(scope).id;
     const { attempt } = entry;
     const hasBegun =
-      runs && (entry.since >= recorded.since || (attempt !== null && attempt.startedAt >= recorded.since));
+      runs && (hasMovedSince(entry, recorded.since) || (attempt !== null && attempt.startedAt >= recorded.since));
     const gate = `rollout ${scope}`;
     // What has begun and failed is tried again whatever the rollout does; what has begun and not failed ends its way.
     if (hasBegun) continue;

@@ -99,6 +99,11 @@ export function scopeText(scope: string): string {
   return group === "fleet" ? machine : `${machine} in ${group}`;
 }
 
+/** A wave's name for people. */
+export function waveText(wave: number): string {
+  return wave === 0 ? "the canary" : `wave ${wave}`;
+}
+
 export interface RolloutStep {
   readonly record: RolloutRecord;
   readonly summary: string;
@@ -166,7 +171,7 @@ function goneOn(
   if (tally.failed > failuresOf(spec, wave)) {
     const [first = ""] = [...tally.failedNames].toSorted();
     const others = tally.failed > 1 ? ` and ${tally.failed - 1} more` : "";
-    const message = `${first}${others} failed in ${wave === 0 ? "the canary" : `wave ${wave}`}`;
+    const message = `${first}${others} failed in ${waveText(wave)}`;
     if (phase === "halted" && recorded.message === message) return { step: null, wakeAt: null };
     return still(inPhase(world, recorded, { phase: "halted", message }, `fleet: rollout of ${name} halts: ${message}`));
   }
@@ -176,7 +181,7 @@ function goneOn(
   const isFull = tally.done + tally.failed >= cap;
   if (phase === "soaking" && !isFull)
     return still(
-      inPhase(world, recorded, { phase: "running" }, `fleet: rollout of ${name}: wave ${wave} did not hold`),
+      inPhase(world, recorded, { phase: "running" }, `fleet: rollout of ${name}: ${waveText(wave)} did not hold`),
     );
   // The last wave ends when nothing is left to do.
   if (!isFull || cap >= tally.size) return { step: null, wakeAt: null };
@@ -186,7 +191,7 @@ function goneOn(
         world,
         recorded,
         { phase: "soaking" },
-        `fleet: rollout of ${name}: wave ${wave} is done (${tally.done} of ${tally.size}), and soaks`,
+        `fleet: rollout of ${name}: ${waveText(wave)} is done (${tally.done} of ${tally.size}), and soaks`,
       ),
     );
   const endsAt = Date.parse(recorded.phaseSince) + spec.soakMs;

@@ -205,7 +205,7 @@ function stageOf(world: World, host: Host, input: PartInput & { readonly since: 
   const { attempt, state } = entry;
   const isReplaying = leftToReplay(entry).length > 0;
   const upkeep = upkeepOf(entry);
-  const begun = since !== null && entry.since >= since;
+  const begun = hasMovedSince(entry, since);
   if (state === target && attempt === null && !isReplaying) return begun ? "done" : null;
   const fellNow = since !== null && upkeep.falls.some((at) => at >= since);
   if (upkeep.fellFrom === target || isReplaying || isRepair(attempt)) return fellNow ? "failed" : null;
@@ -216,6 +216,14 @@ function stageOf(world: World, host: Host, input: PartInput & { readonly since: 
   if (!heard || record.lost?.quarantined === true || holdOn(world, host) !== null) return "parked";
   if (waitsForOthers(entry)) return "parked";
   return begun || tried ? "active" : "pending";
+}
+
+/** Whether a machine has entered a state since a time. One that was only seen for the first time since then has not. */
+export function hasMovedSince(
+  { since: at, revision }: Pick<MachineRecord, "since" | "revision">,
+  since: string | null,
+): boolean {
+  return since !== null && revision > 0 && at >= since;
 }
 
 function isRepair(attempt: MachineRecord["attempt"]): boolean {

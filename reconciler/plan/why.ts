@@ -10,7 +10,7 @@ import { readyOf } from "./conditions.ts";
 import { decideSubject, type MachinePlan } from "./decide.ts";
 import { groupLimit } from "./gates.ts";
 import { heldText, holdOn } from "./holds.ts";
-import { capOf, rolloutState } from "./rollout.ts";
+import { capOf, rolloutState, waveText } from "./rollout.ts";
 import { groupsOf, specOf } from "./standing.ts";
 import { type AnySubject, currentReport, guardValues, subjectOf, type World } from "./world.ts";
 
@@ -180,7 +180,7 @@ class Asking {
       case "TooManyLost":
         return { goesOnIf: "a person released the brake (stateward brake release)" };
       default:
-        return at.at === null ? {} : { goesOnIf: `it were ${isoTime(at.at)}` };
+        return at.at === null ? {} : { goesOnIf: `it is ${isoTime(at.at)}` };
     }
   }
 
@@ -230,10 +230,10 @@ class Asking {
       const rest = this.hosts([...tally.failedNames].toSorted(), below, null);
       return { ...rest, goesOnIf: "a newer commit mended it, or the failed hosts came through (stateward retry)" };
     }
-    if (phase === "soaking") return { goesOnIf: `wave ${wave} had soaked` };
+    if (phase === "soaking") return { goesOnIf: `${waveText(wave)} had soaked` };
     const active = this.inStage(scope, "active");
     const cap = capOf(spec, wave, tally.size);
-    return this.hosts(active, below, `wave ${wave} (${tally.done} of ${cap} done) were done`);
+    return this.hosts(active, below, `${waveText(wave)} (${tally.done} of ${cap} done) were done`);
   }
 
   private inStage(scope: string, stage: string): string[] {
