@@ -10,6 +10,7 @@ const where: Readonly<Record<string, string>> = {
   "machine.schema.json": "`machines/**/*.yaml`",
   "host.schema.json": "`hosts/**/*.yaml`",
   "group.schema.json": "`hosts/**/*.yaml`, with the key `group`",
+  "holidays.schema.json": "`holidays.yaml`",
 };
 
 interface Node {
