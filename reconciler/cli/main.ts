@@ -32,6 +32,12 @@ const program = new Command("stateward")
   .configureHelp({ showGlobalOptions: true })
   .exitOverride();
 
+// Whoever reads has read enough, as head does.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code === "EPIPE") process.exit(0);
+  throw error;
+});
+
 let exit = 0;
 let endsAtOnce = false;
 

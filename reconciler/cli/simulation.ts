@@ -42,6 +42,11 @@ function printPlayed(played: PlayedFleet, names: readonly string[]): void {
 
 const shownMax = 20;
 
+/** `+0:34`, `+1:02:05`: from the beginning, to the second. */
 function at(ms: number): string {
-  return paint("dim", `+${formatDuration(ms)}`.padEnd(9));
+  const seconds = Math.round(ms / 1000);
+  const two = (value: number): string => String(value).padStart(2, "0");
+  const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60];
+  const text = hours > 0 ? `${hours}:${two(minutes)}` : String(minutes);
+  return paint("dim", `+${text}:${two(seconds % 60)}`.padEnd(9));
 }
