@@ -5,7 +5,7 @@ import type { DesiredCommit } from "../model/ports.ts";
 import { fleetName, type SubjectRecord } from "../model/record.ts";
 import type { Host, Settings } from "../model/types.ts";
 import { readyOf } from "./conditions.ts";
-import { groupsOf } from "./standing.ts";
+import { groupsOf, lostAtOf } from "./standing.ts";
 import { reportIntervalMs, type World } from "./world.ts";
 
 /** Why nothing may be healed now, and when that may end by time alone. */
@@ -46,8 +46,10 @@ export interface Losses {
   readonly limit: number;
 }
 
-/** B2: where more hosts were lost at once than may be, or null. `more` are lost besides those that are counted. */
-export function tooManyLost(world: World, more: readonly Host[] = []): Losses | null {
+const nobody: ReadonlyMap<string, number> = new Map();
+
+/** B2: where more hosts were lost at once than may be, or null. `more` says when others were lost that are not counted yet. */
+export function tooManyLost(world: World, more: ReadonlyMap<string, number> = nobody): Losses | null {
   const { repository } = world.desired.loaded;
   const { brakes } = repository.settings;
   const from = Math.max(
@@ -60,8 +62,9 @@ export function tooManyLost(world: World, more: readonly Host[] = []): Losses | 
     lost++;
     for (const group of groupsOf(repository, name)) groups.set(group.name, (groups.get(group.name) ?? 0) + 1);
   };
-  for (const [name, at] of world.tally.lost()) if (at > from && at <= world.now) add(name);
-  for (const { name } of more) if (!((world.tally.lost().get(name) ?? 0) > from)) add(name);
+  const isNow = (at: number): boolean => at > from && at <= world.now;
+  for (const [name, at] of world.tally.lost()) if (isNow(at)) add(name);
+  for (const [name, at] of more) if (isNow(at) && !isNow(world.tally.lost().get(name) ?? 0)) add(name);
   const limit = Math.max(brakes.lostFloor, atMost(brakes.maxLost, world.tally.total));
   if (lost > limit) return { of: "the fleet", lost, limit };
   for (const [name, count] of [...groups].toSorted(([a], [b]) => (a < b ? -1 : 1))) {
@@ -80,10 +83,11 @@ export function lossesText({ of, lost, limit }: Losses): string {
   return `${lost} hosts of ${of} were lost at once, more than ${limit}: nothing is healed until a person has looked, and says stateward brake release`;
 }
 
-/** B2 as a reason: recorded, or true now with `host` itself. */
-export function lostBrake(world: World, host: Host, isNew: boolean): Braked | null {
+/** B2 as a reason: recorded, or true now with the host itself, whose loss may not be counted yet. */
+export function lostBrake(world: World, record: SubjectRecord): Braked | null {
   if (world.fleet.braked !== null) return { reason: "TooManyLost", message: world.fleet.braked.message, at: null };
-  const losses = tooManyLost(world, isNew ? [host] : []);
+  const at = lostAtOf(record);
+  const losses = tooManyLost(world, at === null ? nobody : new Map([[record.name, at]]));
   return losses && { reason: "TooManyLost", message: lossesText(losses), at: null };
 }
 
@@ -105,13 +109,12 @@ export function movesOf(
   const hosts = after.loaded.repository.hosts;
   let moved = 0;
   const { delta } = after.loaded;
-  const changed =
-    before !== null && delta !== null && delta.since === before.loaded.key
-      ? delta.hosts.flatMap((name) => hosts.get(name) ?? [])
-      : hosts.values();
+  // A difference to another commit than the one in force says nothing: that other one may still wait for a word itself.
+  const edited = before !== null && delta?.since === before.loaded.key ? delta.hosts : null;
+  const changed = edited === null ? hosts.values() : edited.flatMap((name) => hosts.get(name) ?? []);
   for (const host of changed) if (isMoved(before, host, records.get(host.name))) moved++;
   let removed = 0;
-  if (delta === null || before === null) {
+  if (edited === null) {
     for (const record of records.values()) {
       if (record.kind !== "host" || record.name === fleetName || record.removed !== undefined) continue;
       if (!hosts.has(record.name)) removed++;

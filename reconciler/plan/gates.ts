@@ -10,7 +10,7 @@ import { heldText, holdOn } from "./holds.ts";
 import type { Next } from "./next.ts";
 import { recoveryOf } from "./recovery.ts";
 import { rolloutRefusal, rolloutRoom, scopeText } from "./rollout.ts";
-import { groupsOf, hasMovedSince, isUp, lostAtOf, regionIndex, scopesOf } from "./standing.ts";
+import { groupsOf, hasMovedSince, isUp, regionIndex, scopesOf } from "./standing.ts";
 import { sameWay } from "./transition.ts";
 import { windowFor } from "./windows.ts";
 import type { World } from "./world.ts";
@@ -88,8 +88,7 @@ function healingGate(world: World, { host, record, next }: Wanted): Closed | nul
       "RecoveryAsks",
       `${host.name} was lost at ${record.lost.at}, and its recovery says alert: stateward replay ${host.name} replays it`,
     );
-  const isNewLoss = lostAtOf(record) !== null && world.tally.standing(host.name)?.lostAt !== lostAtOf(record);
-  const braked = quietStart(world, host) ?? lostBrake(world, host, isNewLoss);
+  const braked = quietStart(world, host) ?? lostBrake(world, record);
   return braked && waits(braked.reason, braked.message, braked.at, "quiet");
 }
 

@@ -4,7 +4,6 @@ import type { Host, Transition } from "../model/types.ts";
 import { lostBrake, quietStart, wipeRefusal } from "./brakes.ts";
 import { holdOn } from "./holds.ts";
 import { recoveryOf } from "./recovery.ts";
-import { lostAtOf } from "./standing.ts";
 import { windowFor } from "./windows.ts";
 import type { World } from "./world.ts";
 
@@ -21,8 +20,7 @@ export function replacementOf(world: World, host: Host, record: SubjectRecord): 
   if (entry === undefined) return null;
   const held = holdOn(world, host);
   if (held !== null) return { message: "held", at: held.untilMs };
-  const isNew = world.tally.standing(host.name)?.lostAt !== lostAtOf(record);
-  const braked = quietStart(world, host) ?? lostBrake(world, host, isNew);
+  const braked = quietStart(world, host) ?? lostBrake(world, record);
   if (braked !== null) return braked;
   const window = windowFor(repository.settings, guards, host, { now: world.now, what: "healing" });
   if (!window.open) return window;

@@ -71,12 +71,23 @@ export function standingOf(world: World, host: Host): Standing {
     acted,
     heard,
     region: host.region ?? "",
-    lostAt: lostAtOf(record),
-    replacedAt: record.lost?.replacedAt == null ? null : Date.parse(record.lost.replacedAt),
+    lostAt: within(lostAtOf(record), world.now, repository.settings.brakes.lostWithinMs),
+    replacedAt: within(replacedAtOf(record), world.now, dayMs),
     parts: parts ?? noParts,
     permits: permits ?? noPermits,
     waiting: waiting ?? noWaiting,
   };
+}
+
+const dayMs = 86_400_000;
+
+/** A time that brakes may still look at; null for one that is longer ago. */
+function within(at: number | null, now: number, ms: number): number | null {
+  return at !== null && at > now - ms ? at : null;
+}
+
+function replacedAtOf({ lost }: Pick<SubjectRecord, "lost">): number | null {
+  return lost?.replacedAt == null ? null : Date.parse(lost.replacedAt);
 }
 
 /** When a host was lost; null for one that was not. */
