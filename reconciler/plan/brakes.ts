@@ -128,8 +128,10 @@ function isMoved(before: DesiredCommit | null, host: Host, record: SubjectRecord
   if (old === host || record === undefined) return false;
   for (const [machine, target] of host.machines) {
     const entry = record.machines[machine];
-    if (target === null || entry === undefined || entry.state === target) continue;
-    if (old === undefined ? readyOf(entry)?.status === "True" : old.machines.get(machine) !== target) return true;
+    if (target === null || entry?.state === target) continue;
+    // A machine that a known host has not carried yet begins at its beginning: that is a move as well.
+    const wasAtRest = entry === undefined ? record.incarnation !== null : readyOf(entry)?.status === "True";
+    if (old === undefined ? wasAtRest : old.machines.get(machine) !== target) return true;
   }
   return false;
 }
