@@ -7,6 +7,7 @@ import type {
   Clock,
   DesiredCommit,
   DesiredReader,
+  EngineEvent,
   EventSink,
   HostActor,
   HostLooker,
@@ -31,6 +32,7 @@ import type { Check, Host, Settings, Step } from "../model/types.ts";
 import { movesOf, needsApproval } from "../plan/brakes.ts";
 import { readyOf } from "../plan/conditions.ts";
 import { type Act, type Decision, decideSubject } from "../plan/decide.ts";
+import { withDuration } from "../plan/durations.ts";
 import { holdOn } from "../plan/holds.ts";
 import { Limits } from "../plan/limits.ts";
 import { Waiters } from "../plan/waiters.ts";
@@ -407,8 +409,18 @@ export class Engine {
         repair: act.repair ?? reason,
         ms: this.ports.clock.now() - began,
       });
-    else if (end === "entered") this.ports.events({ kind: "entered", ...names, ms: this.ports.clock.now() - began });
+    else if (end === "entered") this.noteEntered(act, { ...names, ms: this.ports.clock.now() - began });
     else if (subject.kind === "host" && subject.transport !== "agent") this.looks.now(name);
+  }
+
+  private noteEntered(
+    { machine, transition }: Extract<Act, { kind: "start" }>,
+    entered: Omit<Extract<EngineEvent, { kind: "entered" }>, "kind">,
+  ): void {
+    this.ports.events({ kind: "entered", ...entered });
+    const fleet = this.fleet();
+    const durations = withDuration(fleet.durations, [machine, transition], entered.ms);
+    if (durations !== fleet.durations) void this.putFleet({ ...fleet, durations }, []).catch(() => {});
   }
 
   private runContext(world: World, subject: AnySubject, machine: string): RunContext {

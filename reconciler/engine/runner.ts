@@ -1,6 +1,5 @@
 // Carries one transition out: a step's start is recorded, it runs, its outcome is recorded, then the next one (S1).
 import { digest } from "../model/digest.ts";
-import { isoTime } from "../model/duration.ts";
 import { messageOf } from "../model/failure.ts";
 import type { GuardCompiler, GuardValues } from "../model/guard.ts";
 import type { HostActor, Inquiry, Outcome, RecordWriter } from "../model/ports.ts";
@@ -194,11 +193,10 @@ async function finish(context: RunContext, order: RunOrder): Promise<RunEnd> {
   }
   const why = reason === "target" ? "" : `, ${reason}`;
   const summary = `${subject.name}: ${transition.from} -> ${transition.to} (${machine.name}${why})`;
-  await context.edit((entry) => {
-    const now = context.now();
-    const ms = now - Date.parse(entry.attempt?.startedAt ?? isoTime(now));
-    return entered(entry, transition.to, machine.initial, { now, commit: context.commit, ms });
-  }, summary);
+  await context.edit(
+    (entry) => entered(entry, transition.to, machine.initial, { now: context.now(), commit: context.commit }),
+    summary,
+  );
   return "entered";
 }
 

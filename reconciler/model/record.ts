@@ -31,8 +31,6 @@ export interface Applied {
   readonly at: string;
   /** Commit of `main` in force. */
   readonly desired: string;
-  /** How long the transition to it took, in milliseconds; absent where it was only observed. */
-  readonly ms?: number;
 }
 
 /** A transition under way, or one that failed and may be tried again. */
@@ -180,6 +178,8 @@ export interface FleetRecord {
   readonly approvals: readonly Approval[];
   /** By scope: `group NAME`, or `machine NAME` for hosts in no group with a rollout of its own. */
   readonly rollouts: Readonly<Record<string, RolloutRecord>>;
+  /** How long transitions take, in milliseconds, smoothed, by `MACHINE/STATE` entered. */
+  readonly durations: Readonly<Record<string, number>>;
   /** Set while too many hosts were lost; nothing is healed until a person releases it. */
   readonly braked: { readonly at: string; readonly message: string } | null;
   /** The last time that a person released the brake: losses before it are not counted. */
@@ -211,6 +211,7 @@ export const emptyFleet: FleetRecord = {
   holds: [],
   approvals: [],
   rollouts: {},
+  durations: {},
   braked: null,
   released: null,
 };
@@ -313,8 +314,8 @@ export function decodeRecord(text: string, where: string): SubjectRecord {
 }
 
 function decodeFleet(value: Partial<FleetRecord>): SubjectRecord {
-  const { holds, approvals, rollouts, braked, released } = { ...emptyFleet, ...value };
-  return fleetSubject({ holds, approvals, rollouts, braked, released });
+  const { holds, approvals, rollouts, durations, braked, released } = { ...emptyFleet, ...value };
+  return fleetSubject({ holds, approvals, rollouts, durations, braked, released });
 }
 
 /** The record of the whole fleet as any other record is kept. */

@@ -1,45 +1,40 @@
-// How long transitions take: the median of what the records say, for each machine and state entered.
-import type { SubjectRecord } from "../model/record.ts";
+// How long transitions take, as it is recorded: a smoothed duration for each machine and state entered.
+import type { FleetRecord } from "../model/record.ts";
 import type { Transition } from "../model/types.ts";
+
+type Recorded = FleetRecord["durations"];
 
 /** Assumed of a step of which nothing is recorded, in milliseconds. */
 const stepMs = 10_000;
-/** Samples of one transition that are looked at. */
-const samplesMax = 1001;
+/** What one more duration counts, as in an exponential moving average. */
+const weight = 0.25;
+/** A change smaller than this share is not worth a commit. */
+const noticed = 0.1;
 
-export class Durations {
-  private readonly samples = new Map<string, number[]>();
-  private readonly medians = new Map<string, number>();
+function keyOf(machine: string, { to }: Pick<Transition, "to">): string {
+  return `${machine}/${to}`;
+}
 
-  constructor(records: Iterable<SubjectRecord>) {
-    for (const { machines } of records) {
-      for (const name in machines)
-        for (const { state, ms } of machines[name]?.applied ?? [])
-          if (ms !== undefined) this.add(`${name}/${state}`, ms);
-    }
-  }
+/** Milliseconds that a transition takes, or null where that was never recorded. One without steps takes none. */
+export function durationOf(recorded: Recorded, machine: string, transition: Transition): number | null {
+  return transition.steps.length === 0 ? 0 : (recorded[keyOf(machine, transition)] ?? null);
+}
 
-  private add(key: string, ms: number): void {
-    const list = this.samples.get(key);
-    if (list === undefined) this.samples.set(key, [ms]);
-    else if (list.length < samplesMax) list.push(ms);
-  }
+/** What is assumed of a transition that was never made, in milliseconds. */
+export function assumedDuration({ steps }: Transition): number {
+  return stepMs * steps.length;
+}
 
-  /** Milliseconds that a transition has taken, or null where none was recorded. */
-  of(machine: string, { to, steps }: Transition): number | null {
-    if (steps.length === 0) return 0;
-    const key = `${machine}/${to}`;
-    const known = this.medians.get(key);
-    if (known !== undefined) return known;
-    const list = this.samples.get(key)?.toSorted((a, b) => a - b);
-    const median = list?.[list.length >> 1];
-    if (median === undefined) return null;
-    this.medians.set(key, median);
-    return median;
-  }
-
-  /** What is assumed of a transition that was never made, in milliseconds. */
-  static assumed({ steps }: Transition): number {
-    return stepMs * steps.length;
-  }
+/** The durations with one more; the same value when it changes too little to be recorded. */
+export function withDuration(
+  recorded: Recorded,
+  [machine, transition]: readonly [string, Transition],
+  ms: number,
+): Recorded {
+  if (transition.steps.length === 0) return recorded;
+  const key = keyOf(machine, transition);
+  const before = recorded[key];
+  const after = before === undefined ? ms : before + (ms - before) * weight;
+  if (before !== undefined && Math.abs(after - before) <= before * noticed) return recorded;
+  return { ...recorded, [key]: Math.round(after) };
 }

@@ -5,7 +5,7 @@ import type { HostReport } from "../model/report.ts";
 import type { Transition } from "../model/types.ts";
 import { readyOf } from "./conditions.ts";
 import { type Act, decideSubject } from "./decide.ts";
-import { Durations } from "./durations.ts";
+import { assumedDuration, durationOf } from "./durations.ts";
 import { Limits } from "./limits.ts";
 import { entered, stepFailed } from "./transition.ts";
 import { Waiters } from "./waiters.ts";
@@ -84,7 +84,6 @@ class Play {
   private readonly inFlight = new Set<string>();
   private readonly limits = new Limits();
   private readonly waiters = new Waiters();
-  private readonly durations: Durations;
   private readonly options: SimulationOptions;
   private readonly began: World;
   private readonly reports: Map<string, HostReport>;
@@ -109,7 +108,6 @@ class Play {
     this.fleet = world.fleet;
     this.now = world.now;
     this.lastChange = world.now;
-    this.durations = new Durations(world.records.values());
     // Hosts that are heard now go on being heard.
     this.reports = new Map(
       [...world.reports].map(([name, report]) => [name, report.reachable ? { ...report, at: farAway } : report]),
@@ -237,9 +235,9 @@ class Play {
   }
 
   private start(name: string, { machine, transition, reason }: Extract<Act, { kind: "start" }>): void {
-    const known = this.durations.of(machine, transition);
+    const known = durationOf(this.fleet.durations, machine, transition);
     if (known === null) this.assumed++;
-    const ms = known ?? Durations.assumed(transition);
+    const ms = known ?? assumedDuration(transition);
     const ok = (this.options.outcome?.(name, machine, transition) ?? "ok") === "ok";
     const { from, to } = transition;
     this.moves.push({ subject: name, machine, from, to, atMs: this.now - this.began.now, ms, ok });
@@ -261,7 +259,7 @@ class Play {
     );
     if (machine === undefined || transition === undefined || entry?.attempt == null) return;
     this.inFlight.add(name);
-    const ms = this.durations.of(machine, transition) ?? Durations.assumed(transition);
+    const ms = durationOf(this.fleet.durations, machine, transition) ?? assumedDuration(transition);
     const at = Math.max(this.now, Date.parse(entry.attempt.startedAt) + ms);
     this.at(at, () => this.end(name, machine, { transition, ok: true, isRepair: false }));
   }

@@ -108,8 +108,6 @@ export interface Entering {
   readonly commit: string;
   /** What the host said, where it was the host that said so. */
   readonly claim?: StateClaim;
-  /** How long the transition took, in milliseconds, where it ran. */
-  readonly ms?: number;
 }
 
 /** The record of a machine that has just entered a state. */
@@ -117,10 +115,10 @@ export function entered(
   entry: MachineRecord,
   state: string,
   initial: string,
-  { now, commit, claim, ms }: Entering,
+  { now, commit, claim }: Entering,
 ): MachineRecord {
   const at = isoTime(now);
-  const step: Applied = { state, at, desired: commit, ...(ms === undefined ? {} : { ms }) };
+  const step: Applied = { state, at, desired: commit };
   const applied = state === initial ? [] : withoutLoops([...entry.applied, step], (item) => item.state);
   // What stood before the state in a replay is done with, also where a detour or a removed state led around it.
   const replay = entry.replay.slice(entry.replay.lastIndexOf(state) + 1);
