@@ -119,7 +119,7 @@ class Play {
   run(): PlayedFleet {
     this.limits.touchAll();
     this.waiters.setRepository(this.began.desired.loaded.repository);
-    for (const name of this.began.inFlight) this.goOn(name);
+    for (const name of [...this.began.inFlight].toSorted()) this.goOn(name);
     const names = subjectNames(this.began);
     for (const name of names) if (this.concerns(name)) this.dirty.add(name);
     this.noteGroups(this.world());
@@ -195,14 +195,22 @@ class Play {
       this.fleet = decision.record;
       this.records.set(fleetName, fleetSubject(this.fleet));
       for (const message of decision.summaries) this.said.push({ atMs: this.now - this.began.now, message });
-      this.changed();
       this.limits.fleetChanged(this.world(), scopes);
-      if (isFreed) for (const name of subjectNames(this.began)) this.dirty.add(name);
+      if (isFreed) for (const name of subjectNames(this.began)) this.look(name);
+      this.changed();
     }
     for (const name of this.limits.admitted(this.world())) this.dirty.add(name);
   }
 
+  /** What stands for this subject may be another than when it was visited last. */
+  private look(name: string): void {
+    this.limits.touch(name);
+    this.dirty.add(name);
+  }
+
   private visit(name: string): void {
+    // Time alone may have changed how it stands: the end of a hold, say.
+    this.limits.touch(name);
     const world = this.world();
     const subject = subjectOf(world, name);
     if (subject === null || this.inFlight.has(name)) return;
