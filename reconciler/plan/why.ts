@@ -216,6 +216,8 @@ class Asking {
   private barrier(machine: Machine, to: string, below: ReadonlySet<string>): Rest {
     const barrier = machine.states.get(to)?.barrier;
     if (!barrier) return {};
+    const members = this.world.desired.loaded.repository.groups.get(barrier.group)?.members ?? [];
+    if (members.length === 0) return { goesOnIf: `the group ${barrier.group} had a host` };
     return this.hosts(arrivalsAt(this.world, barrier).missing, below, null);
   }
 

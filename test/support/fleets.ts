@@ -251,6 +251,49 @@ function hostOf({ machines, groups }: FleetSketch, name: string, host: HostSketc
   };
 }
 
+/** A fleet in which nothing is wrong: all hosts are heard, none is held, and all targets are states that count as up. */
+export function calmed(sketch: FleetSketch): FleetSketch {
+  const isOrdered = [sketch.rollout, ...sketch.groups].some((rollout) => rollout !== null && rollout.order.length > 0);
+  const hosts = sketch.hosts.map((host, index): HostSketch => {
+    const carried = host.carried.map(({ target, state }, machine): CarriedSketch => {
+      const states = sketch.machines[machine] ?? [];
+      const up = states.flatMap(({ available }, at) => (available ? [at] : []));
+      const pick = (wanted: number): number => up[wanted % Math.max(1, up.length)] ?? wanted;
+      const isGuarded = machine === 0 && levelOf(index) > 0;
+      const all = machine === 0 && levelOf(index) === 0 ? 1 : target;
+      // Whoever waits for others, or has nowhere to go, is up meanwhile: so it takes no room of those that it waits for.
+      const keepsOthers = isGuarded || isOrdered || all === null;
+      return {
+        target: all === null ? null : pick(all),
+        state: isGuarded || all === null ? pick(state) : state,
+        trouble: "none",
+      };
+    });
+    return { ...host, carried, heard: "yes", held: "no", lostAgo: null };
+  });
+  return { ...sketch, hosts, barrier: null, holds: [] };
+}
+
+const levelOf = (index: number): number => index % 3;
+
+/** The same files with guards on the first machine: each third host waits for the one third, the next for the two. */
+export function guardedFiles(sketch: FleetSketch): Record<string, unknown> {
+  const files = filesOf(sketch);
+  const target = (sketch.hosts[0]?.carried[0]?.target ?? 0) % (sketch.machines[0]?.length ?? 1);
+  const first = `group.l0.all(h, h.states["m0"] == "s${target}")`;
+  const when = `host.labels.level == "0" || ${first} && (host.labels.level == "1" || hosts.all(h, h.labels.level != "1" || h.vars.m0 == "none" || h.states["m0"] == h.vars.m0))`;
+  const machine = files["machines/m0.yaml"] as { states: Record<string, { enter: object[] }> };
+  for (const state of Object.values(machine.states)) state.enter = state.enter.map((entry) => ({ ...entry, when }));
+  for (const index of sketch.hosts.keys()) {
+    const path = `hosts/${hostName(index)}.yaml`;
+    const host = files[path] as { labels: object; targets: { m0?: string } };
+    const level = String(levelOf(index));
+    files[path] = { ...host, labels: { ...host.labels, level }, vars: { m0: host.targets.m0 ?? "none" } };
+  }
+  files["hosts/l0.yaml"] = { group: "l0", select: 'host.labels.level == "0"', rollout: { max_unavailable: "100%" } };
+  return files;
+}
+
 /** The files as a commit that must be without errors; their text is never parsed, because it never was one. */
 export function commitOf(files: Readonly<Record<string, unknown>>, id: string = commit): DesiredCommit {
   const loaded = new RepositoryLoader().load(sourcesOf(files));
@@ -268,8 +311,8 @@ export function sourcesOf(files: Readonly<Record<string, unknown>>): SourceFile[
 }
 
 /** The world of a sketch as a reconciler sees it that has been listening for an hour. */
-export function worldOfSketch(sketch: FleetSketch): World {
-  const desired = commitOf(filesOf(sketch));
+export function worldOfSketch(sketch: FleetSketch, files: Readonly<Record<string, unknown>> = filesOf(sketch)): World {
+  const desired = commitOf(files);
   const { repository } = desired.loaded;
   const records = new Map<string, SubjectRecord>();
   const reports = new Map<string, HostReport>();
@@ -382,7 +425,8 @@ export function turned(world: World, sketch: FleetSketch, change: Turn): World {
   const reports = new Map(world.reports);
   for (const index of change.gone) {
     const name = hostName(index % sketch.hosts.length);
-    reports.set(name, report(name, { at: world.now, reachable: false, message: "no route", incarnation: null }));
+    const silence = { reachable: false, message: "no route", incarnation: null, heardAt: world.now, missed: 1 };
+    reports.set(name, report(name, { at: world.now, ...silence }));
   }
   const holds = change.held.map((index) => ({
     select: `host/${hostName(index % sketch.hosts.length)}`,

@@ -43,6 +43,28 @@ export class LimitsSeen {
     }
   }
 
+  /** Whether anything is running, or was left open. */
+  anyActed(world: World): boolean {
+    return [...this.look(world).values()].some(({ acted }) => acted);
+  }
+
+  /** Whether so many hosts of a group are not up that no other may be taken down. */
+  isFull(world: World, group: string): boolean {
+    const index = Number(group.slice(1));
+    const seen = this.look(world);
+    const members = this.membersOf(index);
+    return members.filter((name) => seen.get(name)?.up === false).length >= this.limitOf(index);
+  }
+
+  private membersOf(group: number): string[] {
+    return this.sketch.hosts.flatMap(({ groups }, index) => (groups[group] ? [hostName(index)] : []));
+  }
+
+  private limitOf(group: number): number {
+    const rollout = this.sketch.groups[group] ?? this.sketch.rollout;
+    return mostOf(rollout.max_unavailable, this.membersOf(group).length);
+  }
+
   private look(world: World): Map<string, Seen> {
     return new Map(this.sketch.hosts.map((_, index) => [hostName(index), this.seen(world, index)]));
   }
@@ -86,10 +108,10 @@ export class LimitsSeen {
 
   /** B1, for each group of a host that was just taken down, or that was down and is changed. */
   private checkGroups(name: string, after: ReadonlyMap<string, Seen>, was: "up" | "down"): void {
-    for (const [group, rollout] of this.sketch.groups.entries()) {
-      const members = this.sketch.hosts.flatMap(({ groups }, index) => (groups[group] ? [hostName(index)] : []));
+    for (const group of this.sketch.groups.keys()) {
+      const members = this.membersOf(group);
       if (!members.includes(name)) continue;
-      const limit = mostOf((rollout ?? this.sketch.rollout).max_unavailable, members.length);
+      const limit = this.limitOf(group);
       const counted = members.filter((member) => {
         const seen = after.get(member);
         return was === "up" ? seen?.up === false : seen?.acted === true;
