@@ -65,7 +65,8 @@ export function standingOf(world: World, host: Host): Standing {
       if (found.length > 0) (parts ??= []).push(...found);
     }
     const wait = entry === undefined ? null : upkeepOf(entry).waiting;
-    if (wait !== null && wait.waived !== true)
+    // Who is not heard cannot be let through, and keeps its time of arrival until it is heard again.
+    if (wait !== null && wait.waived !== true && heard)
       (waiting ??= []).push({ gate: wait.for, rank: rankOf(world, host, wait.for, wait.since) });
   }
   return {
