@@ -261,8 +261,8 @@ export function calmed(sketch: FleetSketch): FleetSketch {
       const pick = (wanted: number): number => up[wanted % Math.max(1, up.length)] ?? wanted;
       const isGuarded = machine === 0 && levelOf(index) > 0;
       const all = machine === 0 && levelOf(index) === 0 ? 1 : target;
-      // Whoever waits for others, or has nowhere to go, is up meanwhile: so it takes no room of those that it waits for.
-      const keepsOthers = isGuarded || isOrdered || all === null;
+      // Whoever waits for others, has nowhere to go, or is up again half way begins up: it takes no room of those that it waits for.
+      const keepsOthers = isGuarded || isOrdered || all === null || up.length > 1;
       return {
         target: all === null ? null : pick(all),
         state: isGuarded || all === null ? pick(state) : state,
