@@ -218,7 +218,8 @@ class Asking {
     if (!barrier) return {};
     const members = this.world.desired.loaded.repository.groups.get(barrier.group)?.members ?? [];
     if (members.length === 0) return { goesOnIf: `the group ${barrier.group} had a host` };
-    return this.hosts(arrivalsAt(this.world, barrier).missing, below, null);
+    const { arrived, missing, needed } = arrivalsAt(this.world, barrier);
+    return this.hosts(missing, below, `${needed - arrived.length} more of ${barrier.group} had come`);
   }
 
   private rollout(scope: string, below: ReadonlySet<string>): Rest {
