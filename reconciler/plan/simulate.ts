@@ -1,6 +1,13 @@
 // Plays a plan forward: the same decisions as the reconciler's, on records in memory, with the durations that were recorded. Pure.
 import { isoTime } from "../model/duration.ts";
-import { type FleetRecord, fleetName, fleetSubject, type MachineRecord, type SubjectRecord } from "../model/record.ts";
+import {
+  type FleetRecord,
+  fleetName,
+  fleetSubject,
+  leftToReplay,
+  type MachineRecord,
+  type SubjectRecord,
+} from "../model/record.ts";
 import type { HostReport } from "../model/report.ts";
 import type { Transition } from "../model/types.ts";
 import { readyOf } from "./conditions.ts";
@@ -150,6 +157,7 @@ class Play {
     for (const [machine, target] of subject.machines) {
       const entry = record.machines[machine];
       if (entry === undefined || (target !== null && entry.state !== target)) return true;
+      if (leftToReplay(entry).length > 0) return true;
       if (entry.attempt !== null || readyOf(entry)?.status !== "True" || hasAutomatic(this.began, machine)) return true;
     }
     return false;
