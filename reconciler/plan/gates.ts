@@ -151,7 +151,8 @@ function groupGate(
 ): Closed | null {
   const { repository } = world.desired.loaded;
   const standing = world.tally.standing(host.name);
-  const up = standing?.available ?? isUp(host, record, repository.machines);
+  // What this very decision has made of its record counts too: a transition without steps may have taken it down already.
+  const up = standing?.available !== false && isUp(host, record, repository.machines);
   // Healing brings a host up that is down: that takes nothing from its group.
   if (!up && purpose !== "change") return null;
   if (up && purpose === "auto" && transition.steps.length === 0) return null;

@@ -1,6 +1,13 @@
 // Plays a plan forward: the same decisions as the reconciler's, on records in memory, with the durations that were recorded. Pure.
 import { isoTime } from "../model/duration.ts";
-import { type FleetRecord, fleetName, fleetSubject, type MachineRecord, type SubjectRecord } from "../model/record.ts";
+import {
+  type FleetRecord,
+  fleetName,
+  fleetSubject,
+  leftToReplay,
+  type MachineRecord,
+  type SubjectRecord,
+} from "../model/record.ts";
 import type { HostReport } from "../model/report.ts";
 import type { Transition } from "../model/types.ts";
 import { readyOf } from "./conditions.ts";
@@ -117,7 +124,7 @@ class Play {
   run(): PlayedFleet {
     this.limits.touchAll();
     this.waiters.setRepository(this.began.desired.loaded.repository);
-    for (const name of this.began.inFlight) this.goOn(name);
+    for (const name of [...this.began.inFlight].toSorted()) this.goOn(name);
     const names = subjectNames(this.began);
     for (const name of names) if (this.concerns(name)) this.dirty.add(name);
     this.noteGroups(this.world());
@@ -148,6 +155,7 @@ class Play {
     for (const [machine, target] of subject.machines) {
       const entry = record.machines[machine];
       if (entry === undefined || (target !== null && entry.state !== target)) return true;
+      if (leftToReplay(entry).length > 0) return true;
       if (entry.attempt !== null || readyOf(entry)?.status !== "True" || hasAutomatic(this.began, machine)) return true;
     }
     return false;
@@ -193,14 +201,22 @@ class Play {
       this.fleet = decision.record;
       this.records.set(fleetName, fleetSubject(this.fleet));
       for (const message of decision.summaries) this.said.push({ atMs: this.now - this.began.now, message });
-      this.changed();
       this.limits.fleetChanged(this.world(), scopes);
-      if (isFreed) for (const name of subjectNames(this.began)) this.dirty.add(name);
+      if (isFreed) for (const name of subjectNames(this.began)) this.look(name);
+      this.changed();
     }
     for (const name of this.limits.admitted(this.world())) this.dirty.add(name);
   }
 
+  /** What stands for this subject may be another than when it was visited last. */
+  private look(name: string): void {
+    this.limits.touch(name);
+    this.dirty.add(name);
+  }
+
   private visit(name: string): void {
+    // Time alone may have changed how it stands: the end of a hold, say.
+    this.limits.touch(name);
     const world = this.world();
     const subject = subjectOf(world, name);
     if (subject === null || this.inFlight.has(name)) return;

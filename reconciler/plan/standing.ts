@@ -19,7 +19,7 @@ export interface Part {
 }
 
 export interface Standing {
-  /** Heard, at rest, and in available states. Unknown counts as unavailable (B4). */
+  /** Heard in the life that is recorded, at rest, and in available states. Unknown counts as unavailable (B4). */
   readonly available: boolean;
   readonly acted: boolean;
   readonly heard: boolean;
@@ -42,9 +42,11 @@ const noWaiting: Standing["waiting"] = [];
 export function standingOf(world: World, host: Host): Standing {
   const { repository } = world.desired.loaded;
   const record = world.records.get(host.name) ?? emptyRecord("host", host.name);
-  const heard = "report" in currentReport(world, host);
+  const said = currentReport(world, host);
+  const heard = "report" in said;
   const flying = world.inFlight.has(host.name);
-  let available = heard && !flying;
+  // A host that answers in another life is not where its record says, also before that is taken in.
+  let available = heard && said.report.incarnation === record.incarnation && !flying;
   let acted = flying;
   let parts: Part[] | null = null;
   let permits: Map<string, number> | null = null;
@@ -63,7 +65,8 @@ export function standingOf(world: World, host: Host): Standing {
       if (found.length > 0) (parts ??= []).push(...found);
     }
     const wait = entry === undefined ? null : upkeepOf(entry).waiting;
-    if (wait !== null && wait.waived !== true)
+    // Who is not heard cannot be let through, and keeps its time of arrival until it is heard again.
+    if (wait !== null && wait.waived !== true && heard)
       (waiting ??= []).push({ gate: wait.for, rank: rankOf(world, host, wait.for, wait.since) });
   }
   return {

@@ -216,7 +216,10 @@ class Asking {
   private barrier(machine: Machine, to: string, below: ReadonlySet<string>): Rest {
     const barrier = machine.states.get(to)?.barrier;
     if (!barrier) return {};
-    return this.hosts(arrivalsAt(this.world, barrier).missing, below, null);
+    const members = this.world.desired.loaded.repository.groups.get(barrier.group)?.members ?? [];
+    if (members.length === 0) return { goesOnIf: `the group ${barrier.group} had a host` };
+    const { arrived, missing, needed } = arrivalsAt(this.world, barrier);
+    return this.hosts(missing, below, `${needed - arrived.length} more of ${barrier.group} had come`);
   }
 
   private rollout(scope: string, below: ReadonlySet<string>): Rest {

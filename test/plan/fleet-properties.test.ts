@@ -1,0 +1,240 @@
+// What coordination promises, held against random fleets: whatever the settings and wherever hosts are, limits are kept, nobody is
+// forgotten, and the sums that limits are held against are right. What is expected is worked out from records and reports alone.
+import * as fc from "fast-check";
+import * as assert from "uvu/assert";
+import type { CauseView } from "../../reconciler/model/ports.ts";
+import { type MachineRecord, upkeepOf } from "../../reconciler/model/record.ts";
+import { readyOf } from "../../reconciler/plan/conditions.ts";
+import { decide } from "../../reconciler/plan/decide.ts";
+import { decideFleet } from "../../reconciler/plan/fleet.ts";
+import { type SimulationOptions, simulate } from "../../reconciler/plan/simulate.ts";
+import { Tally, worldOf } from "../../reconciler/plan/tally.ts";
+import { why, whyLines } from "../../reconciler/plan/why.ts";
+import type { World } from "../../reconciler/plan/world.ts";
+import {
+  calmed,
+  type FleetOptions,
+  type FleetSketch,
+  fleetSketch,
+  guardedFiles,
+  hostName,
+  type Turn,
+  turn,
+  turned,
+  turnedSketch,
+  worldOfSketch,
+} from "../support/fleets.ts";
+import { LimitsSeen } from "../support/limits-seen.ts";
+import { suite } from "../support/suite.ts";
+
+const test = suite("fleet properties");
+const runs = { numRuns: Number(process.env.FLEETS ?? 1000), includeErrorInReport: true };
+
+/** Which transitions fail: the same ones each time that a fleet is played. */
+const failing = fc.array(fc.nat({ max: 30 }), { maxLength: 3 });
+
+function outcomeOf(failures: readonly number[]): NonNullable<SimulationOptions["outcome"]> {
+  const hosts = new Set(failures.map(hostName));
+  return (host) => (hosts.has(host) ? "failed" : "ok");
+}
+
+/** Long enough for everything but permits that expire, and short where a fleet waits for somebody who never comes. */
+const horizonMs = 1_500_000;
+
+interface Scene {
+  readonly sketch: FleetSketch;
+  readonly change: Turn;
+  readonly failures: readonly number[];
+}
+
+const sceneOf = (options: FleetOptions = {}): fc.Arbitrary<Scene> =>
+  fc.record({ sketch: fleetSketch(options), change: turn, failures: failing });
+const scene = sceneOf();
+
+/** A world as it was when it was watched: the play goes on changing its own. */
+function kept(world: World): World {
+  return {
+    ...world,
+    records: new Map(world.records),
+    reports: new Map(world.reports),
+    inFlight: new Set(world.inFlight),
+  };
+}
+
+/** Plays a fleet up to its turn, then from there to its end. */
+function play({ sketch, change, failures }: Scene, watch: (world: World, sketch: FleetSketch) => void): World {
+  const outcome = outcomeOf(failures);
+  const first = worldOfSketch(sketch);
+  let middle = first;
+  let count = 0;
+  watch(first, sketch);
+  simulate(first, {
+    outcome,
+    horizonMs,
+    watch: (world) => {
+      if (count++ > change.after) return;
+      middle = kept(world);
+      watch(world, sketch);
+    },
+  });
+  const second = turned(middle, sketch, change);
+  const next = turnedSketch(sketch, change);
+  watch(second, next);
+  return simulate(second, { outcome, horizonMs, watch: (world) => watch(world, next) }).world;
+}
+
+test("B1: at no instant are more hosts of a group unavailable or acted upon, or governors' permits held, than their limits say", () => {
+  fc.assert(
+    fc.property(scene, (item) => {
+      let seen: LimitsSeen | null = null;
+      play(item, (world, sketch) => {
+        if (seen?.sketch !== sketch) seen = new LimitsSeen(sketch, world);
+        else seen.next(world);
+      });
+    }),
+    runs,
+  );
+});
+
+test("the sums that are kept in step with each change are those that are made from the beginning", () => {
+  fc.assert(
+    // Where the holds of two hosts' files end at one time, one of the two is looked at first.
+    fc.property(sceneOf({ held: ["yes"], hostsMax: 10 }), (item) => {
+      play(item, (world) => assert.is(sumsOf(world, world.tally), sumsOf(world, Tally.of(world))));
+    }),
+    runs,
+  );
+});
+
+/** Everything that a tally tells about a world. */
+function sumsOf({ desired, records }: World, tally: Tally): string {
+  const { hosts, groups, settings } = desired.loaded.repository;
+  const waits = [...records.values()].flatMap(({ machines }) => Object.values(machines)).map(({ upkeep }) => upkeep);
+  const gates = new Set(waits.flatMap((upkeep) => upkeep?.waiting?.for ?? []));
+  const scopes = tally.scopeNames().map((name) => {
+    const { id, pending, active, done, failed, parked, failedNames, open } = tally.scope(name);
+    return [name, id, pending, active, done, failed, parked, [...failedNames].toSorted(), [...open].toSorted()];
+  });
+  const standings = [...hosts.keys()].map((name) => {
+    const standing = tally.standing(name);
+    return { ...standing, permits: [...(standing?.permits ?? [])] };
+  });
+  const sums = {
+    sums: [tally.total, tally.heard, tally.acted],
+    standings,
+    groups: [...groups.keys()].map((name) => tally.group(name)),
+    scopes,
+    permits: [...settings.governors.keys()].map((name) => [...tally.permits(name)].toSorted()),
+    lines: [...gates].toSorted().map((gate) => [gate, tally.waitingAt(gate), tally.firstIn(gate, 100)]),
+    lost: [...tally.lost()].toSorted(),
+    replaced: [...tally.replaced()].toSorted(),
+  };
+  return JSON.stringify(sums, null, 1);
+}
+
+test("R1: the same world gives the same decisions and the same play, whatever the order in which it was put together", () => {
+  fc.assert(
+    fc.property(sceneOf({ hostsMax: 10 }), fc.infiniteStream(fc.nat()), (item, chance) => {
+      const worlds: World[] = [];
+      play(item, (world) => {
+        if (worlds.length < 40) worlds.push(kept(world));
+      });
+      for (const world of worlds.filter((_, index) => index % 8 === 0)) {
+        const other = shuffled(world, chance);
+        assert.is(JSON.stringify(decide(other)), JSON.stringify(decide(world)));
+        assert.is(JSON.stringify(decideFleet(other)), JSON.stringify(decideFleet(worldOf(world))));
+      }
+      const [first] = worlds;
+      assert.ok(first);
+      assert.is(playedText(shuffled(first, chance), item), playedText(first, item));
+    }),
+    runs,
+  );
+});
+
+function playedText(world: World, { failures }: Scene): string {
+  const { moves, fleet, stuck, durationMs, peak } = simulate(world, { outcome: outcomeOf(failures), horizonMs });
+  return JSON.stringify({ moves, fleet, stuck, durationMs, peak });
+}
+
+function shuffled(world: World, chance: fc.Stream<number>): World {
+  const mix = <T>(items: Iterable<T>): T[] =>
+    [...items]
+      .map((item) => ({ item, key: chance.next().value as number }))
+      .toSorted((a, b) => a.key - b.key)
+      .map(({ item }) => item);
+  const { loaded } = world.desired;
+  const repository = { ...loaded.repository, hosts: new Map(mix(loaded.repository.hosts)) };
+  return worldOf({
+    ...world,
+    desired: { ...world.desired, loaded: { ...loaded, repository } },
+    records: new Map(mix(world.records)),
+    reports: new Map(mix(world.reports)),
+    inFlight: new Set(mix(world.inFlight)),
+  });
+}
+
+test("L1: where nothing is wrong and every guard comes true, every host arrives, whatever the limits", () => {
+  fc.assert(
+    fc.property(fleetSketch(), (drawn) => {
+      const sketch = calmed(drawn);
+      const { stuck, isCut } = simulate(worldOfSketch(sketch, guardedFiles(sketch)));
+      assert.is(JSON.stringify(stuck), "[]");
+      assert.is(isCut, false);
+    }),
+    runs,
+  );
+});
+
+test("L1: a host that does not arrive is parked for a reason, with what would free it, and nobody waits for nothing", () => {
+  fc.assert(
+    fc.property(scene, (item) => {
+      const world = play(item, () => {});
+      if (world.inFlight.size > 0) return;
+      // A play does not look at hosts at rest in their targets: one of them that is lost is replaced in time, and not in it.
+      const starts = decide(world).flatMap(({ subject, act }) =>
+        act?.kind === "start" && act.reason !== "replace" ? [subject] : [],
+      );
+      assert.is(starts.join(), "", "nobody was forgotten");
+      const sketch = turnedSketch(item.sketch, item.change);
+      const limits = new LimitsSeen(sketch, world);
+      for (const [name, entry] of strayed(world)) {
+        const isParked = readyOf(entry)?.reason !== undefined || !world.reports.has(name);
+        assert.ok(isParked, `${name} is nowhere, and nothing says why`);
+        const causes = why(world, name) ?? [];
+        assert.ok(causes.length > 0, `${name}: no cause`);
+        assert.ok(causes.every(endsSomewhere), `${name}: ${whyLines(causes).join("\n")}`);
+        assert.ok(!waitsForNothing(world, entry, limits), `${name}: ${whyLines(causes).join("\n")}`);
+      }
+    }),
+    runs,
+  );
+});
+
+/** Hosts that are not in a target of theirs, with what is recorded of it. */
+function strayed({ desired, records }: World): [string, MachineRecord | undefined][] {
+  return [...desired.loaded.repository.hosts.values()].flatMap(({ name, machines }) =>
+    [...machines].flatMap(([machine, target]): [string, MachineRecord | undefined][] => {
+      const entry = records.get(name)?.machines[machine];
+      return target === null || entry?.state === target ? [] : [[name, entry]];
+    }),
+  );
+}
+
+/** Whether a chain of reasons says somewhere what would have to change, or that something is under way. */
+function endsSomewhere({ reason, goesOnIf, because }: CauseView): boolean {
+  return goesOnIf !== null || ["Running", "Progressing"].includes(reason) || because.some(endsSomewhere);
+}
+
+/** Whether a machine waits for a place that is free: nothing runs any more, so only hosts that are down can take one. */
+function waitsForNothing(world: World, entry: MachineRecord | undefined, limits: LimitsSeen): boolean {
+  const waiting = entry === undefined ? null : upkeepOf(entry).waiting;
+  const reason = entry === undefined ? null : readyOf(entry)?.reason;
+  const isOver = readyOf(entry)?.status === "Unknown" || waiting === null;
+  if (isOver || limits.anyActed(world)) return false;
+  const [kind = "", name = ""] = waiting.for.split(" ");
+  if (reason === "GroupLimit" && kind === "group") return !limits.isFull(world, name);
+  return ["FleetBusy", "GovernorWaiting", "GroupLimit"].includes(reason ?? "");
+}
+
+test.run();
