@@ -156,7 +156,12 @@ export class Rig {
     const wanted = this.filesWith((host) => [...host.machines].map(([machine, { target }]) => [machine, target]));
     this.events.length = 0;
     this.hosts.log.length = 0;
-    if (changedFiles(this.files, wanted).length > 0) await this.commit(wanted, { acknowledge: this.hostsGiven.length });
+    if (changedFiles(this.files, wanted).length > 0) await this.commit(wanted, { acknowledge: this.moved() });
+  }
+
+  private moved(): number {
+    const isMoved = ({ machines }: HostGiven): boolean => [...machines.values()].some((way) => way.state !== way.target);
+    return this.hostsGiven.filter(isMoved).length;
   }
 
   private loadedNow(): { loaded: LoadedRepository } {
