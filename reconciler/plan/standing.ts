@@ -63,7 +63,8 @@ export function standingOf(world: World, host: Host): Standing {
       if (found.length > 0) (parts ??= []).push(...found);
     }
     const wait = entry === undefined ? null : upkeepOf(entry).waiting;
-    if (wait !== null && wait.waived !== true)
+    // Whoever is not heard could not use a place, and must not keep it from those behind.
+    if (wait !== null && wait.waived !== true && heard)
       (waiting ??= []).push({ gate: wait.for, rank: rankOf(world, host, wait.for, wait.since) });
   }
   return {
