@@ -209,6 +209,7 @@ export class Rig {
   }
 
   private note(event: EngineEvent): void {
+    if (process.env.CASE_EVENTS !== undefined) process.stdout.write(`${isoTime(this.clock.now())} ${JSON.stringify(event)}\n`);
     this.events.push(event);
     if (event.kind === "desired") this.branch.inForce = this.engine.world()?.desired ?? this.branch.inForce;
   }
