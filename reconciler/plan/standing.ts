@@ -22,7 +22,8 @@ export interface Standing {
   /** Heard, at rest, and in available states. Unknown counts as unavailable (B4). */
   readonly available: boolean;
   readonly acted: boolean;
-  readonly heard: boolean;
+  /** Heard at least once since this reconciler began to listen. */
+  readonly reported: boolean;
   readonly region: string;
   /** When the host was lost, milliseconds since the epoch; null when it is not. */
   readonly lostAt: number | null;
@@ -70,7 +71,7 @@ export function standingOf(world: World, host: Host): Standing {
   return {
     available: available && !acted,
     acted,
-    heard,
+    reported: heard || hasReported(world, host, record),
     region: host.region ?? "",
     lostAt: within(lostAtOf(record), world.now, repository.settings.brakes.lostWithinMs),
     replacedAt: within(replacedAtOf(record), world.now, dayMs),
@@ -89,6 +90,13 @@ function within(at: number | null, now: number, ms: number): number | null {
 
 function replacedAtOf({ lost }: Pick<SubjectRecord, "lost">): number | null {
   return lost?.replacedAt == null ? null : Date.parse(lost.replacedAt);
+}
+
+/** Whether a host that is not heard now was since the start; another machine that answers to its name is not the host. */
+function hasReported({ reports }: World, { name }: Host, { former }: SubjectRecord): boolean {
+  const report = reports.get(name);
+  if (report === undefined || (report.incarnation !== null && former.includes(report.incarnation))) return false;
+  return report.reachable || report.heardAt !== undefined;
 }
 
 /** When a host was lost; null for one that was not. */
