@@ -41,6 +41,7 @@ import { type Files, sources } from "./world.ts";
 /** The reconciler begins so long before a case does: longer than a start is quiet, also for agents. */
 const leadMs = 180_000;
 const agentMs = 60_000;
+const firstCommit = "ba5e".padEnd(40, "0");
 
 /** Commits as a case makes them, by one loader, as in production. */
 class Branch implements DesiredReader {
@@ -48,7 +49,8 @@ class Branch implements DesiredReader {
   private next: Poll | null = null;
   private pushed: Poll | null = null;
   private last: { readonly files: Files; readonly loaded: LoadedRepository } | null = null;
-  inForce: DesiredCommit | null = null;
+  private readonly commits = new Map<string, DesiredCommit>();
+  private inForce: DesiredCommit | null = null;
 
   load(files: Files): LoadedRepository {
     const { last } = this;
@@ -69,12 +71,18 @@ class Branch implements DesiredReader {
     const loaded = this.load(files);
     if (!hasErrors(loaded.problems)) this.last = { files, loaded };
     const desired = { commit, loaded, ...(acknowledged === null ? {} : { acknowledged }) };
+    this.commits.set(commit, desired);
     this.pushed = { kind: "changed", desired };
     this.next = this.pushed;
   }
 
   say(poll: Poll): void {
     this.next = poll;
+  }
+
+  /** Keeps which commit came into force last, as the record does. */
+  note(commit: string): void {
+    this.inForce = this.commits.get(commit) ?? null;
   }
 
   /** As a reconciler that begins anew finds the branch. */
@@ -147,10 +155,10 @@ export class Rig {
 
   /** A fleet at rest, then the commit that the case begins with. */
   async begin(): Promise<void> {
-    this.branch.push(this.files, "0".repeat(40), null);
+    this.branch.push(this.files, firstCommit, null);
     const { loaded } = this.loadedNow();
     for (const host of this.hostsGiven) if (!host.isUnseen) await this.seed(host, loaded);
-    await this.start();
+    await this.start(true);
     this.beat();
     await this.clock.pass(leadMs);
     const wanted = this.filesWith((host) => [...host.machines].map(([machine, { target }]) => [machine, target]));
@@ -160,7 +168,8 @@ export class Rig {
   }
 
   private moved(): number {
-    const isMoved = ({ machines }: HostGiven): boolean => [...machines.values()].some((way) => way.state !== way.target);
+    const isMoved = ({ machines }: HostGiven): boolean =>
+      [...machines.values()].some((way) => way.state !== way.target);
     return this.hostsGiven.filter(isMoved).length;
   }
 
@@ -179,13 +188,13 @@ export class Rig {
       const machine = repository.machines.get(name);
       if (machine === undefined || file === undefined) continue;
       const path = findPath(machine, machine.initial, state) ?? slip(host.name, `no way leads to ${state}`);
-      const applied = path.map(({ to }) => ({ state: to, at, desired: "0".repeat(40), ...this.took(name, to) }));
-      machines[name] = { ...freshMachine(state, at, "0".repeat(40)), revision: 1, applied };
+      const applied = path.map(({ to }) => ({ state: to, at, desired: firstCommit, ...this.took(name, to) }));
+      machines[name] = { ...freshMachine(state, at, firstCommit), revision: 1, applied };
       if (file.transport !== "agent")
         await this.hosts.mark({ host: file, incarnation, machine: name, claim: { state, revision: 1 } });
     }
     const record: SubjectRecord = { ...emptyRecord("host", host.name), incarnation, machines };
-    await this.record.append({ record, summary: null, desired: "0".repeat(40) });
+    await this.record.append({ record, summary: null, desired: firstCommit });
   }
 
   private took(machine: string, state: string): { ms?: number } {
@@ -193,7 +202,8 @@ export class Rig {
     return took === undefined ? {} : { ms: duration(took, "took") };
   }
 
-  private async start(): Promise<void> {
+  /** `isFollowing`: it looks at the branch before it leads, as it does in production. */
+  private async start(isFollowing: boolean): Promise<void> {
     this.engine = new Engine({
       clock: this.clock,
       desired: this.branch,
@@ -204,22 +214,29 @@ export class Rig {
     });
     this.fleet = new Fleet(this.engine, this.clock);
     this.coordination = new Coordination(this.engine, this.clock);
+    if (isFollowing) await this.engine.poll();
     await this.engine.start();
     await this.clock.pass(0);
   }
 
   private note(event: EngineEvent): void {
-    if (process.env.CASE_EVENTS !== undefined) process.stdout.write(`${isoTime(this.clock.now())} ${JSON.stringify(event)}\n`);
+    if (process.env.CASE_EVENTS !== undefined)
+      process.stdout.write(`${isoTime(this.clock.now())} ${JSON.stringify(event)}\n`);
     this.events.push(event);
-    if (event.kind === "desired") this.branch.inForce = this.engine.world()?.desired ?? this.branch.inForce;
+    if (event.kind === "desired") this.branch.note(event.commit);
   }
 
   /** Another reconciler takes over; whatever was running stays behind. */
-  async restart(): Promise<void> {
+  async restart(how: unknown): Promise<void> {
     this.engine.halt("taken over");
     this.open.clear();
+    if (how === "without the remote") this.branch.say({ kind: "unreachable", message: "no route to the remote" });
+    else if (how === true) this.branch.again();
+    else slip("restart", "true, or without the remote");
+    await this.start(how === true);
+    if (how === true) return;
     this.branch.again();
-    await this.start();
+    await this.engine.poll();
   }
 
   private looker(): HostLooker {
@@ -262,7 +279,7 @@ export class Rig {
   }
 
   async commit(files: Files, more: { readonly acknowledge?: number | null; readonly id?: string } = {}): Promise<void> {
-    const id = more.id ?? String(++this.commits);
+    const id = more.id ?? `${++this.commits}f`;
     this.files = files;
     this.branch.push(files, id.padEnd(40, "0"), more.acknowledge ?? null);
     await this.engine.poll();

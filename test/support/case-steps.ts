@@ -58,7 +58,7 @@ const steps: Readonly<Record<string, Do>> = {
   },
   report: (play, value, step) => reports(play.rig, value, step.refused),
   say: (play, value, step) => say(play.rig, String(value), step.refused),
-  restart: ({ rig }) => rig.restart(),
+  restart: ({ rig }, value) => rig.restart(value),
   simulate: (play, value) => {
     play.played = simulated(play.rig, value);
   },
