@@ -270,8 +270,8 @@ class Draft {
     if (next.kind === "wait" && next.at !== null) this.wake(next.at);
     const barrier = result.about === null ? null : machine.states.get(result.about.to)?.barrier;
     if (barrier && closed !== null) this.waitsOn.push(barrierReads(barrier.group));
-    // An automatic transition is not a wait, yet time alone can make it due.
-    if (result.reads.some((reads) => reads.now)) this.wake(world.now + 1000);
+    // An automatic transition and a remedy are no waits, yet time alone can make them due.
+    if ([...result.reads, ...wanted.reads].some((reads) => reads.now)) this.wake(world.now + 1000);
     return {
       next,
       about: result.about,
