@@ -228,6 +228,8 @@ class Draft {
         continue;
       }
       if (due?.rung === "replace" && this.subject.kind === "host") {
+        // The rung counts as climbed with the life that it ends: after the replacement a person is next.
+        this.put(name, due.begun);
         const refusal = this.act === null ? this.makeAnew(this.subject) : "another transition of the host runs";
         if (refusal !== null) this.queue(name, entry, `it is to be replaced: ${refusal}`);
         return;
