@@ -19,8 +19,7 @@ export function changedSubjects(
 ): string[] {
   if (before === null) return [...names];
   const [old, next] = [before.loaded.repository, after.loaded.repository];
-  if (JSON.stringify(old.settings) !== JSON.stringify(next.settings) || groupsText(old) !== groupsText(next))
-    return [...names];
+  if (settingsText(old) !== settingsText(next) || groupsText(old) !== groupsText(next)) return [...names];
   return names.filter((name) => {
     const [was, is] = [subjectIn(old, name), subjectIn(next, name)];
     if (was === undefined || is === undefined) return true;
@@ -31,6 +30,12 @@ export function changedSubjects(
 
 function subjectIn(repository: Repository, name: string): Subject | undefined {
   return repository.hosts.get(name) ?? repository.groups.get(name);
+}
+
+/** JSON says nothing of what is in a map. */
+function settingsText({ settings }: Repository): string {
+  const { governors, holidays } = settings;
+  return JSON.stringify([settings, [...governors], [...holidays]]);
 }
 
 function groupsText(repository: Repository): string {

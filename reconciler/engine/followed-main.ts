@@ -41,9 +41,9 @@ export class FollowedMain {
     return this.asked?.desired ?? null;
   }
 
-  /** Takes another commit for the one in force, while `next` waits for a person's word; null where none is known. */
-  stepBack(to: DesiredCommit | null, next: DesiredCommit, message: string): void {
-    this.current = to;
+  /** Takes the commit that is followed out of force: it waits for a person's word. */
+  stepBack(next: DesiredCommit, message: string): void {
+    this.current = null;
     this.ask(next, message);
   }
 

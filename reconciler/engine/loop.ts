@@ -119,15 +119,22 @@ export class Engine {
     if (this.main.current === null && this.main.waiting === null) await this.poll();
   }
 
-  /** Takes up the commit that was followed until now. Nobody has judged it yet (B3): while it waits, the recorded one is in force. */
+  /** Takes up the commit that was followed until now. Nobody has judged it yet (B3). */
   private async takeUp(): Promise<void> {
     const next = this.main.current;
     if (next === null) return;
     const message = this.judge(null, next);
     if (message === null) return this.putInForce(null, next);
+    this.main.stepBack(next, message);
+    await this.fallBack();
+  }
+
+  /** While the only commit that is known waits for a person's word, the recorded one is in force: hosts go on being kept by it. */
+  private async fallBack(): Promise<void> {
     const recorded = await this.ports.desired.recorded();
-    this.main.stepBack(recorded, next, message);
-    if (recorded !== null) this.putInForce(null, recorded);
+    if (recorded === null || this.main.current !== null) return;
+    this.main.current = recorded;
+    this.putInForce(null, recorded);
   }
 
   /** B3: why a commit must not come into force without a person's word, or null. */
@@ -533,6 +540,7 @@ export class Engine {
     const change = await this.main.poll();
     if (this.stopping) return;
     if (change && this.leading) this.putInForce(change.before, change.after);
+    else if (this.leading && this.main.current === null && this.main.waiting !== null) await this.fallBack();
     // A branch that is followed again lets those go on that waited.
     this.wakeBacklog();
   }

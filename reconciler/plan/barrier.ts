@@ -17,8 +17,10 @@ export interface Arrivals {
  * by its name and the life that answers, so at most once; one that is not heard now does not count (B4).
  */
 export function arrivalsAt(world: World, barrier: Barrier): Arrivals {
-  const { hosts, groups } = world.desired.loaded.repository;
+  const { hosts, groups, machines } = world.desired.loaded.repository;
   const members = groups.get(barrier.group)?.members ?? [];
+  // Every life of a host begins in the initial state: whoever is elsewhere has gone on from there.
+  const initial = machines.get(barrier.machine)?.initial ?? "";
   const arrived: string[] = [];
   const missing: string[] = [];
   for (const name of members) {
@@ -27,13 +29,14 @@ export function arrivalsAt(world: World, barrier: Barrier): Arrivals {
     const entry = record?.machines[barrier.machine];
     const heard = host === undefined ? null : currentReport(world, host);
     const isSame = heard !== null && "report" in heard && heard.report.incarnation === record?.incarnation;
-    (isSame && entry !== undefined && hasArrived(entry, barrier) ? arrived : missing).push(name);
+    (isSame && entry !== undefined && hasArrived(entry, barrier, initial) ? arrived : missing).push(name);
   }
   return { arrived, missing, needed: barrier.count === null ? members.length : atLeast(barrier.count, members.length) };
 }
 
-function hasArrived({ state, applied, attempt }: MachineRecord, { states }: Barrier): boolean {
+function hasArrived({ state, applied, attempt }: MachineRecord, { states }: Barrier, initial: string): boolean {
   if (states.includes(state)) return attempt === null || attempt.from === state;
+  if (states.includes(initial)) return true;
   return applied.some((item) => states.includes(item.state));
 }
 

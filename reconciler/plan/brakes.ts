@@ -36,7 +36,7 @@ export function quietStart(world: World, host: Host): Braked | null {
 /** Whether enough of the fleet has reported since the start, or a person said since that it is well. */
 export function isMostlyHeard({ desired, tally, fleet, listeningSince }: World): boolean {
   if (fleet.released !== null && Date.parse(fleet.released.at) >= listeningSince) return true;
-  return tally.heard >= atLeast(desired.loaded.repository.settings.brakes.minReported, tally.total);
+  return tally.reported >= atLeast(desired.loaded.repository.settings.brakes.minReported, tally.total);
 }
 
 /** How many hosts are lost now in a part of the fleet, and how many may be. */

@@ -228,6 +228,8 @@ class Draft {
         continue;
       }
       if (due?.rung === "replace" && this.subject.kind === "host") {
+        // The rung counts as climbed with the life that it ends: after the replacement a person is next.
+        this.put(name, due.begun);
         const refusal = this.act === null ? this.makeAnew(this.subject) : "another transition of the host runs";
         if (refusal !== null) this.queue(name, entry, `it is to be replaced: ${refusal}`);
         return;
@@ -270,8 +272,8 @@ class Draft {
     if (next.kind === "wait" && next.at !== null) this.wake(next.at);
     const barrier = result.about === null ? null : machine.states.get(result.about.to)?.barrier;
     if (barrier && closed !== null) this.waitsOn.push(barrierReads(barrier.group));
-    // An automatic transition is not a wait, yet time alone can make it due.
-    if (result.reads.some((reads) => reads.now)) this.wake(world.now + 1000);
+    // An automatic transition and a remedy are no waits, yet time alone can make them due.
+    if ([...result.reads, ...wanted.reads].some((reads) => reads.now)) this.wake(world.now + 1000);
     return {
       next,
       about: result.about,

@@ -9,6 +9,9 @@ export class Limits {
   readonly tally: Tally = new Tally();
   private readonly touched = new Set<string>();
   private readonly opened = new Set<string>();
+  /** Rollouts that are halted, and gates whose line has to be told another reason. */
+  private readonly halted = new Set<string>();
+  private readonly retold = new Set<string>();
   private isStale = false;
   private isChanged = true;
   private wasQuiet = false;
@@ -29,8 +32,17 @@ export class Limits {
     this.opened.add("quiet");
     for (const scope of scopes) {
       this.opened.add(`rollout ${scope}`);
+      this.noteHalt(scope, world.fleet.rollouts[scope]?.phase === "halted");
       for (const name of membersOf(world, scope)) this.touch(name);
     }
+  }
+
+  /** Who waits at a rollout that halts, or goes on, waits for another reason than before: L1 asks for the one that is true. */
+  private noteHalt(scope: string, isHalted: boolean): void {
+    if (this.halted.has(scope) === isHalted) return;
+    if (isHalted) this.halted.add(scope);
+    else this.halted.delete(scope);
+    this.retold.add(`rollout ${scope}`);
   }
 
   /** True while something changed that was not yet taken in, or led to nobody yet. */
@@ -61,8 +73,12 @@ export class Limits {
     return decideFleet(world);
   }
 
-  /** Those who may be let through a gate that has opened, in the order of its line. */
+  /** Those who may be let through a gate that has opened, in the order of its line, and those who have to be told why it is not. */
   *admitted(world: World): Generator<string> {
+    for (const gate of this.retold) {
+      this.retold.delete(gate);
+      yield* this.tally.firstIn(gate, Number.POSITIVE_INFINITY);
+    }
     for (const gate of this.opened) {
       this.opened.delete(gate);
       const room = gateRoom(world, gate);

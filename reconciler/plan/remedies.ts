@@ -43,11 +43,13 @@ export function lookAtRemedies(world: RemedyWorld, before: MachineRecord): Remed
   let wakeAt: number | null = null;
   const reads: GuardReads[] = [];
   for (const remedy of world.machine.remedies) {
-    const record = seen(world, remedy, upkeepOf(entry).remedies[remedy.name] ?? untouched, reads);
+    const holds = asked(world, remedy, reads);
+    const record = seen(remedy, upkeepOf(entry).remedies[remedy.name] ?? untouched, [holds, world.now]);
     entry = withRemedy(entry, remedy.name, record);
     const at = dueAt(remedy, record);
     if (at !== null && at > world.now) wakeAt = Math.min(at, wakeAt ?? at);
-    if (at !== null && at <= world.now && record.over === null) due ??= nextDue(world, remedy, record, entry);
+    // What is not known to be so now is not repaired, however long it was so before.
+    if (at !== null && at <= world.now && holds === true) due ??= nextDue(world, remedy, record, entry);
   }
   return {
     entry,
@@ -57,22 +59,26 @@ export function lookAtRemedies(world: RemedyWorld, before: MachineRecord): Remed
   };
 }
 
-/** What is known of a remedy after its condition was asked. A condition that cannot be evaluated says neither yes nor no. */
-function seen(
-  { guards, values, now }: RemedyWorld,
-  remedy: Remedy,
-  before: RemedyRecord,
-  reads: GuardReads[],
-): RemedyRecord {
-  const compiled = guards.compile(remedy.when);
-  if ("error" in compiled) return before;
+/** Whether a remedy's condition holds; null where that cannot be told. */
+function asked({ guards, values }: RemedyWorld, { when }: Remedy, reads: GuardReads[]): boolean | null {
+  const compiled = guards.compile(when);
+  if ("error" in compiled) return null;
   reads.push(compiled.guard.reads);
   const result = compiled.guard.evaluate(values());
-  if (!result.ok) return before;
-  if (result.value === true) return { ...before, since: before.since ?? isoTime(now), over: null };
+  return result.ok ? result.value === true : null;
+}
+
+/** What is known of a remedy after its condition was asked. One that cannot be told says neither yes nor no. */
+function seen(
+  { clearMs }: Remedy,
+  before: RemedyRecord,
+  [holds, now]: readonly [boolean | null, number],
+): RemedyRecord {
+  if (holds === null) return before;
+  if (holds) return { ...before, since: before.since ?? isoTime(now), over: null };
   if (before.since === null) return before;
   const over = before.over ?? isoTime(now);
-  return now >= Date.parse(over) + remedy.clearMs ? untouchedBut(before) : { ...before, over };
+  return now >= Date.parse(over) + clearMs ? untouchedBut(before) : { ...before, over };
 }
 
 /** Over: the ladder begins at its foot the next time. Its runs still count against the limit. */

@@ -118,13 +118,12 @@ export function nextRollout(
   const recorded = world.fleet.rollouts[scope] ?? null;
   const open = tally.pending + tally.active + tally.parked + tally.failed;
   if (open === 0) return { step: finished(world, scope, recorded), wakeAt: null };
-  if (recorded === null || recorded.phase === "done" || recorded.id !== tally.id)
+  if (recorded === null || recorded.phase === "done" || recorded.id !== tally.id) {
     // Hosts that only wait, held or unheard, do not make a rollout: it begins with the first that could start.
-    return {
-      step:
-        tally.pending + tally.active + tally.failed === 0 && recorded === null ? null : begun(world, scope, recorded),
-      wakeAt: null,
-    };
+    const isOver = recorded === null || recorded.phase === "done";
+    const isIdle = isOver && tally.pending + tally.active + tally.failed === 0;
+    return { step: isIdle ? null : begun(world, scope, recorded), wakeAt: null };
+  }
   return goneOn(world, scope, recorded);
 }
 

@@ -22,7 +22,8 @@ export interface Standing {
   /** Heard in the life that is recorded, at rest, and in available states. Unknown counts as unavailable (B4). */
   readonly available: boolean;
   readonly acted: boolean;
-  readonly heard: boolean;
+  /** Heard at least once since this reconciler began to listen. */
+  readonly reported: boolean;
   readonly region: string;
   /** When the host was lost, milliseconds since the epoch; null when it is not. */
   readonly lostAt: number | null;
@@ -65,14 +66,14 @@ export function standingOf(world: World, host: Host): Standing {
       if (found.length > 0) (parts ??= []).push(...found);
     }
     const wait = entry === undefined ? null : upkeepOf(entry).waiting;
-    // Who is not heard cannot be let through, and keeps its time of arrival until it is heard again.
+    // Whoever is not heard could not use a place, and must not keep it from those behind. Its time of arrival stays recorded.
     if (wait !== null && wait.waived !== true && heard)
       (waiting ??= []).push({ gate: wait.for, rank: rankOf(world, host, wait.for, wait.since) });
   }
   return {
     available: available && !acted,
     acted,
-    heard,
+    reported: heard || hasReported(world, host, record),
     region: host.region ?? "",
     lostAt: within(lostAtOf(record), world.now, repository.settings.brakes.lostWithinMs),
     replacedAt: within(replacedAtOf(record), world.now, dayMs),
@@ -91,6 +92,13 @@ function within(at: number | null, now: number, ms: number): number | null {
 
 function replacedAtOf({ lost }: Pick<SubjectRecord, "lost">): number | null {
   return lost?.replacedAt == null ? null : Date.parse(lost.replacedAt);
+}
+
+/** Whether a host that is not heard now was since the start; another machine that answers to its name is not the host. */
+function hasReported({ reports }: World, { name }: Host, { former }: SubjectRecord): boolean {
+  const report = reports.get(name);
+  if (report === undefined || (report.incarnation !== null && former.includes(report.incarnation))) return false;
+  return report.reachable || report.heardAt !== undefined;
 }
 
 /** When a host was lost; null for one that was not. */

@@ -110,7 +110,8 @@ export class Tally {
   private readonly replacements = new Map<string, number>();
   /** Hosts in all. */
   total = 0;
-  heard = 0;
+  /** Of these, how many have reported since the start. */
+  reported = 0;
   acted = 0;
 
   /** The sums of a world from the beginning. */
@@ -151,7 +152,7 @@ export class Tally {
     ])
       part.clear();
     this.total = 0;
-    this.heard = 0;
+    this.reported = 0;
     this.acted = 0;
   }
 
@@ -206,13 +207,13 @@ export class Tally {
     standing: Standing,
     { sign, opened }: { readonly sign: 1 | -1; readonly opened: Set<string> },
   ): void {
-    const { available, acted, heard, region, lostAt, replacedAt, parts, permits, waiting } = standing;
+    const { available, acted, reported, region, lostAt, replacedAt, parts, permits, waiting } = standing;
     this.total += sign;
-    if (heard) this.heard += sign;
+    if (reported) this.reported += sign;
     if (acted) this.acted += sign;
     if (lostAt !== null) set(this.losses, [name, lostAt], sign);
     if (replacedAt !== null) set(this.replacements, [name, replacedAt], sign);
-    if (acted || heard) opened.add("fleet").add("quiet");
+    if (acted || reported) opened.add("fleet").add("quiet");
     for (const group of groupsOf(world.desired.loaded.repository, name)) {
       this.addToGroup(group.name, { down: available ? 0 : sign, acted: acted ? sign : 0 });
       opened.add(`group ${group.name}`).add(`acting ${group.name}`);
@@ -254,7 +255,7 @@ function sameStanding(a: Standing, b: Standing): boolean {
   return (
     a.available === b.available &&
     a.acted === b.acted &&
-    a.heard === b.heard &&
+    a.reported === b.reported &&
     a.region === b.region &&
     a.lostAt === b.lostAt &&
     a.replacedAt === b.replacedAt &&
