@@ -59,9 +59,15 @@ export async function release(options: ByOptions, select: string): Promise<numbe
 /** stateward approve COMMIT: a person's word for a commit that moves or removes many hosts. */
 export async function approve(options: ByOptions, commit: string): Promise<number> {
   const api = await needApi(openWorkspace(options));
-  const approved = await api.post<{ commit: string }>("/v1/approvals", { commit, by: nameOf(options) });
+  const approved = await api.post<{ commit: string; inForce: boolean }>("/v1/approvals", {
+    commit,
+    by: nameOf(options),
+  });
   if (options.json) printJson(approved);
-  else print(`${approved.commit.slice(0, 8)} is in force`);
+  else
+    print(
+      `${approved.commit.slice(0, 8)} is approved, ${approved.inForce ? "and in force" : "and a newer commit is on main: stateward status"}`,
+    );
   return 0;
 }
 

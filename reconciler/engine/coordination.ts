@@ -23,9 +23,7 @@ export class Coordination implements CoordinationReader, CoordinationWriter {
 
   fleet(): FleetView {
     const world = this.world();
-    const waiting = this.engine.waitingCommit();
-    const unapproved = waiting && { commit: waiting.commit, message: this.engine.state().trouble?.message ?? "" };
-    return fleetView(world, unapproved);
+    return fleetView(world, this.engine.waitingCommit());
   }
 
   why(subject: string, word: string | null): WhyView {
@@ -80,8 +78,14 @@ export class Coordination implements CoordinationReader, CoordinationWriter {
     return { select: text };
   }
 
-  async approve(commit: string, by: string): Promise<{ commit: string }> {
+  async approve(commit: string, by: string): Promise<{ commit: string; inForce: boolean }> {
     this.writable(false);
+    if (this.engine.state().rewound) {
+      throw new Failure("transient", "main was rewound or rewritten: what waited is not on it any more", {
+        reason: "Rewound",
+        hint: "stateward accept-history shows what was followed and what is there now",
+      });
+    }
     const waiting = this.engine.waitingCommit();
     if (waiting === null || commit.length < 7 || !waiting.commit.startsWith(commit)) {
       const which =
@@ -98,7 +102,8 @@ export class Coordination implements CoordinationReader, CoordinationWriter {
       `fleet: ${waiting.commit.slice(0, 8)} approved by ${by}`,
     );
     this.engine.reconsider();
-    return { commit: waiting.commit };
+    const inForce = this.engine.world()?.desired.commit === waiting.commit;
+    return { commit: waiting.commit, inForce };
   }
 
   async releaseBrake(by: string, reason: string): Promise<void> {
@@ -140,9 +145,9 @@ export class Coordination implements CoordinationReader, CoordinationWriter {
   private writable(needsWorld?: true): World;
   private writable(needsWorld: false): null;
   private writable(needsWorld = true): World | null {
-    const { fatal, readOnly } = this.engine.state();
+    const { fatal, stopping } = this.engine.state();
     const { role, message } = this.engine.recordStatus();
-    if (fatal !== null || role !== "leading" || (readOnly && needsWorld)) {
+    if (fatal !== null || role !== "leading" || stopping) {
       throw new Failure("transient", fatal ?? (role === "leading" ? "the reconciler is stopping" : message), {
         reason: "ReadOnly",
         hint: "send it again to the reconciler that takes over",

@@ -36,9 +36,9 @@ export class FollowedMain {
     this.judge = judge;
   }
 
-  /** The commit that waits for a person's word, or null. */
-  get waiting(): DesiredCommit | null {
-    return this.asked?.desired ?? null;
+  /** The commit that waits for a person's word, and why, or null. */
+  get waiting(): { readonly commit: string; readonly message: string } | null {
+    return this.asked && { commit: this.asked.desired.commit, message: this.asked.message };
   }
 
   /** Takes the commit that is followed out of force: it waits for a person's word. */
@@ -71,6 +71,8 @@ export class FollowedMain {
         this.cannotFollow(poll.message);
         return null;
       case "rewound":
+        // What waited is not on the branch any more.
+        this.asked = null;
         this.cannotFollow(poll.message, !this.rewound);
         this.rewound = true;
         return null;

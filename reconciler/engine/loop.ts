@@ -29,7 +29,7 @@ import {
 import type { HostReport, StateClaim } from "../model/report.ts";
 import { renderAction, runsOnHost } from "../model/template.ts";
 import type { Check, Host, Settings, Step } from "../model/types.ts";
-import { movesOf, needsApproval } from "../plan/brakes.ts";
+import { freedHolds, freedText, movesOf, needsApproval } from "../plan/brakes.ts";
 import { readyOf } from "../plan/conditions.ts";
 import { type Act, type Decision, decideSubject } from "../plan/decide.ts";
 import { withDuration } from "../plan/durations.ts";
@@ -57,6 +57,8 @@ export interface EnginePorts {
 
 const looksAtOnceMax = 32;
 const inquireAgainMs = 1000;
+/** Stands for the commit in force where there is none: a person's word can be recorded even then. */
+const noCommit = "0".repeat(40);
 /** Decisions about the fleet in a row; each moves a rollout on by a wave, or says that there is nothing more. */
 const fleetRoundsMax = 100;
 /** How long whoever stops waits for the remote. */
@@ -66,6 +68,9 @@ export interface EngineState {
   /** What is wrong with the desired branch. */
   readonly trouble: Trouble | null;
   readonly fatal: string | null;
+  /** The branch was rewound or rewritten: nothing is started (D6). */
+  readonly rewound: boolean;
+  readonly stopping: boolean;
   readonly readOnly: boolean;
 }
 
@@ -87,6 +92,8 @@ export class Engine {
   private listeningSince: number;
   private leading = false;
   private isRestart = false;
+  /** The commit that was in force when something was recorded last, as far as is known. */
+  private recorded: DesiredCommit | null = null;
   private stopping = false;
   private fatal: string | null = null;
 
@@ -110,40 +117,46 @@ export class Engine {
    */
   async start(mayAct: Promise<unknown> = Promise.resolve()): Promise<void> {
     const { subjects } = await this.ports.record.load();
+    this.recorded = await this.ports.desired.recorded();
     await mayAct;
     for (const record of subjects) this.records.set(record.name, record);
     this.isRestart = subjects.some(({ kind }) => kind === "host");
     this.listeningSince = this.ports.clock.now();
     this.leading = true;
-    await this.takeUp();
+    this.takeUp();
     if (this.main.current === null && this.main.waiting === null) await this.poll();
   }
 
   /** Takes up the commit that was followed until now. Nobody has judged it yet (B3). */
-  private async takeUp(): Promise<void> {
+  private takeUp(): void {
     const next = this.main.current;
     if (next === null) return;
     const message = this.judge(null, next);
     if (message === null) return this.putInForce(null, next);
     this.main.stepBack(next, message);
-    await this.fallBack();
+    this.fallBack();
   }
 
   /** While the only commit that is known waits for a person's word, the recorded one is in force: hosts go on being kept by it. */
-  private async fallBack(): Promise<void> {
-    const recorded = await this.ports.desired.recorded();
+  private fallBack(): void {
+    const { recorded } = this;
     if (recorded === null || this.main.current !== null) return;
     this.main.current = recorded;
     this.putInForce(null, recorded);
   }
 
   /** B3: why a commit must not come into force without a person's word, or null. */
-  private judge(before: DesiredCommit | null, next: DesiredCommit): string | null {
+  private judge(current: DesiredCommit | null, next: DesiredCommit): string | null {
     if (!this.leading) return null;
     if (this.fleet().approvals.some(({ commit }) => commit === next.commit)) return null;
+    // After a start it is compared with what was in force when something was recorded last, by the limits that held then.
+    const before = current ?? this.recorded;
+    if (before?.commit === next.commit) return null;
     const { settings, hosts } = (before ?? next).loaded.repository;
     const moves = movesOf(before, next, this.records);
-    return needsApproval(moves, { settings, size: hosts.size }, next.acknowledged ?? null);
+    const size = Math.max(hosts.size, next.loaded.repository.hosts.size);
+    const freed = before === null ? [] : freedHolds(before, next, this.fleet().holds);
+    return needsApproval(moves, { settings, size }, next.acknowledged ?? null) ?? freedText(freed);
   }
 
   /** What is recorded of more than one host. */
@@ -151,8 +164,8 @@ export class Engine {
     return this.records.get(fleetName)?.fleet ?? emptyFleet;
   }
 
-  /** The commit that waits for a person's word, or null. */
-  waitingCommit(): DesiredCommit | null {
+  /** The commit that waits for a person's word, and why, or null. */
+  waitingCommit(): { readonly commit: string; readonly message: string } | null {
     return this.main.waiting;
   }
 
@@ -261,7 +274,7 @@ export class Engine {
   state(): EngineState {
     const { trouble, rewound } = this.main;
     const { fatal, stopping, leading } = this;
-    return { trouble, fatal, readOnly: fatal !== null || stopping || rewound || !leading };
+    return { trouble, fatal, rewound, stopping, readOnly: fatal !== null || stopping || rewound || !leading };
   }
 
   /** Who leads, and how far the record is behind. */
@@ -290,11 +303,15 @@ export class Engine {
 
   /** Replaces a record at once, and resolves when that is on the disk. Then whoever it concerns is looked at again. */
   put(record: SubjectRecord, summary: string | null): Promise<void> {
-    assert(this.main.current, "a record changes only while a desired commit is in force");
+    const desired = this.main.current?.commit ?? noCommit;
+    assert(
+      this.main.current || record.kind === "fleet",
+      "a host's record changes only while a desired commit is in force",
+    );
     this.records.set(record.name, record);
     this.limits.touch(record.name);
     for (const waiter of this.waiters.of(record.name)) this.queue.wake(waiter);
-    const written = this.ports.record.append({ record, summary, desired: this.main.current.commit });
+    const written = this.ports.record.append({ record, summary, desired });
     this.appends.set(record.name, written);
     const end = (): void => {
       if (this.appends.get(record.name) === written) this.appends.delete(record.name);
@@ -327,7 +344,9 @@ export class Engine {
     else this.backlog.delete(name);
     if (decision?.act) this.fly(name);
     else this.wakeBacklog();
-    const done = this.carryOut(name, decision).catch((error: unknown) => this.halt(messageOf(error)));
+    const done = this.carryOut(name, decision, world.desired.commit).catch((error: unknown) =>
+      this.halt(messageOf(error)),
+    );
     if (this.limits.isPending()) this.queue.wake(fleetName);
     return done;
   }
@@ -354,7 +373,7 @@ export class Engine {
     }
   }
 
-  private async carryOut(name: string, decision: Decision | null): Promise<void> {
+  private async carryOut(name: string, decision: Decision | null, commit: string): Promise<void> {
     if (decision?.record) {
       this.announce(decision);
       await this.put(decision.record, decision.summaries.join("\n") || null);
@@ -362,7 +381,7 @@ export class Engine {
     this.count(name);
     if (!decision?.act) return;
     if (this.stopping) this.land(name);
-    else this.track(this.perform(name, decision.act));
+    else this.track(this.perform(name, decision.act, commit));
   }
 
   private track(run: Promise<void>): void {
@@ -370,9 +389,9 @@ export class Engine {
     void run.finally(() => this.runs.delete(run));
   }
 
-  private async perform(name: string, act: Act): Promise<void> {
+  private async perform(name: string, act: Act, commit: string): Promise<void> {
     try {
-      if (act.kind === "start") await this.runStart(name, act);
+      if (act.kind === "start") await this.runStart(name, act, commit);
       else await this.runInquiry(name, act);
     } catch (error) {
       this.halt(messageOf(error));
@@ -393,7 +412,8 @@ export class Engine {
     this.limits.touch(name);
   }
 
-  private async runStart(name: string, act: Extract<Act, { kind: "start" }>): Promise<void> {
+  /** `commit`: the one that it was decided by; while that was recorded, another may have come into force. */
+  private async runStart(name: string, act: Extract<Act, { kind: "start" }>, commit: string): Promise<void> {
     const world = this.world();
     const subject = world && subjectOf(world, name);
     const machine = world?.desired.loaded.repository.machines.get(act.machine);
@@ -402,7 +422,7 @@ export class Engine {
     const names = { subject: name, machine: act.machine, from: transition.from, to: transition.to, reason };
     const began = world.now;
     this.ports.events({ kind: "started", ...names });
-    const end = await runTransition(this.runContext(world, subject, act.machine), {
+    const end = await runTransition(this.runContext(world, subject, { machine: act.machine, commit }), {
       subject,
       machine,
       transition,
@@ -430,7 +450,11 @@ export class Engine {
     if (durations !== fleet.durations) void this.putFleet({ ...fleet, durations }, []).catch(() => {});
   }
 
-  private runContext(world: World, subject: AnySubject, machine: string): RunContext {
+  private runContext(
+    world: World,
+    subject: AnySubject,
+    { machine, commit }: { readonly machine: string; readonly commit: string },
+  ): RunContext {
     const { actor, clock, record, events } = this.ports;
     const { name } = subject;
     return {
@@ -439,12 +463,12 @@ export class Engine {
       flush: () => record.flush(),
       guards: world.desired.loaded.guards,
       settings: world.desired.loaded.repository.settings,
-      commit: world.desired.commit,
+      commit,
       incarnation: this.records.get(name)?.incarnation ?? null,
       entry: () => this.entry(name, machine),
       edit: (change, summary) => this.edit(name, machine, change, summary ?? null),
       values: () => guardValues({ ...world, now: clock.now() }, subject, [machine, this.entry(name, machine)]),
-      mayGoOn: () => this.mayGoOn(name, machine, world.desired.commit),
+      mayGoOn: () => this.mayGoOn(name, machine, commit),
       stepFailed: (step, message) => events({ kind: "step-failed", subject: name, machine, step, message }),
     };
   }
@@ -540,7 +564,7 @@ export class Engine {
     const change = await this.main.poll();
     if (this.stopping) return;
     if (change && this.leading) this.putInForce(change.before, change.after);
-    else if (this.leading && this.main.current === null && this.main.waiting !== null) await this.fallBack();
+    else if (this.leading && this.main.current === null && this.main.waiting !== null) this.fallBack();
     // A branch that is followed again lets those go on that waited.
     this.wakeBacklog();
   }

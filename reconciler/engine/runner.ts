@@ -65,6 +65,11 @@ async function runStep(context: RunContext, order: RunOrder, step: Step): Promis
   if (order.subject.kind !== "host") return fail(context, step, "a group has no host to run steps on");
   await context.edit((entry) => stepStarted(entry, step, context.now()));
   if (step.repeat === "never" && !(await pushed(context, step))) return false;
+  // The push may have taken a while, and a person may have held the host meanwhile (S4): then the step has not begun.
+  if (step.repeat === "never" && !context.mayGoOn()) {
+    await context.edit((entry) => notStarted(entry, [step.key, "nothing may be started on the host now"], context));
+    return false;
+  }
   const outcome = await context.actor.run({
     host: order.subject,
     machine: order.machine.name,

@@ -304,8 +304,8 @@ export interface CoordinationWriter {
     readonly hosts: number;
   }>;
   release(select: string, by: string): Promise<{ readonly select: string }>;
-  /** Resolves to the whole name of the commit that is in force then. */
-  approve(commit: string, by: string): Promise<{ readonly commit: string }>;
+  /** Resolves to the whole name of the commit, and whether it is in force now: a newer one may have come meanwhile. */
+  approve(commit: string, by: string): Promise<{ readonly commit: string; readonly inForce: boolean }>;
   releaseBrake(by: string, reason: string): Promise<void>;
 }
 

@@ -4,7 +4,7 @@ import { Failure } from "./failure.ts";
 import { same } from "./same.ts";
 
 /** Version of the record's format; a program refuses a newer one. */
-export const recordFormat = 1;
+export const recordFormat = 2;
 
 /** How long things go on while the record cannot be pushed, in milliseconds. */
 export const recordLimits = {
@@ -280,7 +280,7 @@ export function decodeRecord(text: string, where: string): SubjectRecord {
     throw corrupt(where, "it is not JSON", cause);
   }
   if (typeof value !== "object" || value === null) throw corrupt(where, "it is not an object");
-  if ("fleet" in value) return decodeFleet(value as Partial<FleetRecord>);
+  if ("fleet" in value) return decodeFleet(value as Partial<FleetRecord>, where);
   const { host, group, ...rest } = value as Record<string, unknown>;
   const name = host ?? group;
   if (typeof name !== "string" || (host !== undefined && group !== undefined))
@@ -313,9 +313,15 @@ export function decodeRecord(text: string, where: string): SubjectRecord {
   };
 }
 
-function decodeFleet(value: Partial<FleetRecord>): SubjectRecord {
-  const { holds, approvals, rollouts, durations, braked, released } = { ...emptyFleet, ...value };
-  return fleetSubject({ holds, approvals, rollouts, durations, braked, released });
+function decodeFleet(value: Partial<FleetRecord> & { fleet?: unknown }, where: string): SubjectRecord {
+  const isMap = (part: unknown): boolean => part === undefined || (typeof part === "object" && part !== null);
+  const holds: readonly unknown[] = Array.isArray(value.holds ?? []) ? (value.holds ?? []) : [null];
+  const isWhole = holds.every((hold) => typeof (hold as Partial<FleetHold> | null)?.select === "string");
+  if (value.fleet !== fleetName || !isWhole || !Array.isArray(value.approvals ?? []))
+    throw corrupt(where, "it is not the fleet's record");
+  if (!isMap(value.rollouts) || !isMap(value.durations)) throw corrupt(where, "its rollouts are no map");
+  const { holds: kept, approvals, rollouts, durations, braked, released } = { ...emptyFleet, ...value };
+  return fleetSubject({ holds: kept, approvals, rollouts, durations, braked, released });
 }
 
 /** The record of the whole fleet as any other record is kept. */

@@ -10,7 +10,8 @@ export type JsonSchema = { readonly [key: string]: unknown };
 const notInherited =
   "(?!(constructor|toString|valueOf|hasOwnProperty|isPrototypeOf|propertyIsEnumerable|toLocaleString)$)";
 export const namePattern: string = `^${notInherited}[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$`;
-export const groupPattern: string = `^${notInherited}[a-z][a-z0-9_]{0,61}$`;
+/** A group called fleet would be taken for all hosts. */
+export const groupPattern: string = `^(?!fleet$)${notInherited}[a-z][a-z0-9_]{0,61}$`;
 export const statePattern: string = `^${notInherited}[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$`;
 const keyPattern = `^${notInherited}[A-Za-z0-9][A-Za-z0-9_./-]{0,62}$`;
 const envPattern = "^[A-Z_][A-Z0-9_]{0,62}$";

@@ -2,9 +2,10 @@
 import { amountText, atLeast, atMost, limitOf } from "../model/amount.ts";
 import { isoTime } from "../model/duration.ts";
 import type { DesiredCommit } from "../model/ports.ts";
-import { fleetName, type SubjectRecord } from "../model/record.ts";
+import { type FleetHold, fleetName, type SubjectRecord } from "../model/record.ts";
 import type { Host, Settings } from "../model/types.ts";
 import { readyOf } from "./conditions.ts";
+import { covers } from "./holds.ts";
 import { groupsOf, lostAtOf } from "./standing.ts";
 import { reportIntervalMs, type World } from "./world.ts";
 
@@ -134,6 +135,28 @@ function isMoved(before: DesiredCommit | null, host: Host, record: SubjectRecord
     if (old === undefined ? wasAtRest : old.machines.get(machine) !== target) return true;
   }
   return false;
+}
+
+/** B5: recorded holds of which a commit would take hosts out, because their group is gone or they are in it no more. */
+export function freedHolds(
+  before: DesiredCommit,
+  after: DesiredCommit,
+  holds: readonly FleetHold[],
+): readonly string[] {
+  const [old, next] = [before.loaded.repository, after.loaded.repository];
+  const wide = holds.filter(({ select }) => /^(group|region)\//.test(select));
+  return wide.flatMap(({ select }) => {
+    const freed = [...old.hosts.values()].some((host) => {
+      const now = next.hosts.get(host.name);
+      return now !== undefined && covers(select, host, old.groups) && !covers(select, now, next.groups);
+    });
+    return freed ? [select] : [];
+  });
+}
+
+/** B5: why a commit that takes hosts out of a hold waits for a person's word; null where it takes none out. */
+export function freedText(freed: readonly string[]): string | null {
+  return freed.length === 0 ? null : `it would take hosts out of the hold on ${freed.join(", ")}`;
 }
 
 /** B3: why a commit waits for a person's word, or null. `acknowledged` is the number of its trailer. */

@@ -17,7 +17,7 @@ import { conditionsFor, readyOf, unknownConditions, withConditions } from "./con
 import { driftOf, flappingOf } from "./drift.ts";
 import { type Closed, closedGate } from "./gates.ts";
 import { type Next, type NextResult, nextOf } from "./next.ts";
-import { fenced, observe, toReplay } from "./observe.ts";
+import { fenced, observe, toReplayAlive } from "./observe.ts";
 import {
   losesAt,
   noteLoss,
@@ -222,7 +222,7 @@ class Draft {
       entry = this.endOtherAttempt(result.entry, result);
       if (due?.rung === "replay") {
         this.summaries.push(`${this.subject.name}: is replayed, because ${due.remedy.name} did not help (${name})`);
-        entry = toReplay(this.world, name, due.begun);
+        entry = toReplayAlive(this.world, name, due.begun);
         this.put(name, entry);
         this.plans.pop();
         continue;

@@ -51,6 +51,7 @@ export function closedGate(world: World, wanted: Wanted): Closed | null {
   const { transition } = next;
   // What has begun, goes on: its place was taken when it began.
   if (entry.attempt?.status === "running" && sameWay(entry.attempt, transition)) return null;
+  if (wanted.record.lost?.quarantined === true) return quarantined(wanted);
   const purpose = purposeOf(wanted, host.machines.get(machine.name) ?? null);
   return (
     (purpose === "healing" ? healingGate(world, wanted) : null) ??
@@ -70,13 +71,15 @@ function stalled(reason: string, message: string): Closed {
   return { next: { kind: "stalled", reason, message }, gate: null };
 }
 
+function quarantined({ host, record }: Wanted): Closed {
+  const failed = record.lost?.failed ?? [];
+  const times = `${failed.length} recoveries failed within a day, the last at ${failed.at(-1) ?? ""}`;
+  return stalled("Quarantined", `${times}: look at the host, then stateward retry ${host.name}`);
+}
+
 /** Brakes on healing (B2), and what the host's own recovery says. */
 function healingGate(world: World, { host, record, next }: Wanted): Closed | null {
   const { repository } = world.desired.loaded;
-  if (record.lost?.quarantined === true) {
-    const times = `${record.lost.failed.length} recoveries failed within a day, the last at ${record.lost.failed.at(-1) ?? ""}`;
-    return stalled("Quarantined", `${times}: look at the host, then stateward retry ${host.name}`);
-  }
   const isReplay = next.kind === "go" && next.reason === "replay";
   if (
     isReplay &&

@@ -83,8 +83,13 @@ export function fenced(world: World, record: SubjectRecord): SubjectRecord {
   return { ...rebuilt(world, record, ""), incarnation: null };
 }
 
+/** The same life of a machine from its initial state: what must not repeat has still run in it (S2). */
+export function toReplayAlive(world: World, name: string, entry: MachineRecord): MachineRecord {
+  return { ...toReplay(world, name, entry), once: entry.once };
+}
+
 /** A machine in its initial state, with what was applied to it to be replayed. */
-export function toReplay(world: World, name: string, entry: MachineRecord): MachineRecord {
+function toReplay(world: World, name: string, entry: MachineRecord): MachineRecord {
   const initial = world.desired.loaded.repository.machines.get(name)?.initial ?? entry.state;
   const replay = withoutLoops([...entry.applied.map(({ state }) => state), ...entry.replay], (state) => state);
   const fresh = freshMachine(initial, isoTime(world.now), world.desired.commit);

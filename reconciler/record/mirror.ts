@@ -205,7 +205,7 @@ export class DesiredMirror implements DesiredReader {
   private async recordedName(): Promise<string | null> {
     const { git } = this.options;
     const named = await git.try(["log", "-50", "--format=%(trailers:key=Desired,valueonly)", observedRef]);
-    return named.stdout.split("\n").find((line) => /^[0-9a-f]{40}$/.test(line)) ?? null;
+    return named.stdout.split("\n").find((line) => /^[0-9a-f]{40}$/.test(line) && !/^0+$/.test(line)) ?? null;
   }
 
   /** A commit without problems; null for any other. */
