@@ -265,7 +265,7 @@ export function calmed(sketch: FleetSketch): FleetSketch {
       const keepsOthers = isGuarded || isOrdered || all === null || up.length > 1;
       return {
         target: all === null ? null : pick(all),
-        state: isGuarded || all === null ? pick(state) : state,
+        state: keepsOthers ? pick(state) : state,
         trouble: "none",
       };
     });
