@@ -216,6 +216,8 @@ function stageOf(world: World, host: Host, input: PartInput & { readonly since: 
   const stalled = entry.conditions.some(({ type }) => type === "Stalled");
   const tried = attempt !== null && since !== null && attempt.startedAt >= since;
   if (stalled) return tried ? "failed" : "parked";
+  // A change that silences hosts must not spread because they are silent: whoever has begun keeps its place, and what failed has failed.
+  if (!heard && (tried || begun)) return tried ? "failed" : "active";
   if (!heard || record.lost?.quarantined === true || holdOn(world, host) !== null) return "parked";
   if (waitsForOthers(entry)) return "parked";
   return begun || tried ? "active" : "pending";
