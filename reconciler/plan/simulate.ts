@@ -9,14 +9,14 @@ import {
   type SubjectRecord,
 } from "../model/record.ts";
 import type { HostReport } from "../model/report.ts";
-import type { Transition } from "../model/types.ts";
+import type { Host, Transition } from "../model/types.ts";
 import { readyOf } from "./conditions.ts";
 import { type Act, decideSubject } from "./decide.ts";
 import { assumedDuration, durationOf } from "./durations.ts";
 import { Limits } from "./limits.ts";
 import { entered, stepFailed } from "./transition.ts";
 import { Waiters } from "./waiters.ts";
-import { subjectNames, subjectOf, type World } from "./world.ts";
+import { currentReport, subjectNames, subjectOf, type World } from "./world.ts";
 
 export interface SimulationOptions {
   /** How a transition ends that is played; every one ends well where nothing is said. */
@@ -115,10 +115,14 @@ class Play {
     this.fleet = world.fleet;
     this.now = world.now;
     this.lastChange = world.now;
-    // Hosts that are heard now go on being heard.
-    this.reports = new Map(
-      [...world.reports].map(([name, report]) => [name, report.reachable ? { ...report, at: farAway } : report]),
-    );
+    this.reports = new Map([...world.reports].map(([name, report]) => [name, this.goesOn(report)]));
+  }
+
+  /** Hosts that are heard now go on being heard, and those that are silent stay so. */
+  private goesOn(report: HostReport): HostReport {
+    const subject = subjectOf(this.began, report.host);
+    const isHeard = subject?.kind === "host" && "report" in currentReport(this.began, subject);
+    return isHeard ? { ...report, at: farAway } : report;
   }
 
   run(): PlayedFleet {
@@ -152,6 +156,7 @@ class Play {
     const subject = subjectOf(this.began, name);
     const record = this.began.records.get(name);
     if (subject === null || record === undefined) return subject !== null;
+    if (subject.kind === "host" && !isKnown(this.began, subject, record)) return true;
     for (const [machine, target] of subject.machines) {
       const entry = record.machines[machine];
       if (entry === undefined || (target !== null && entry.state !== target)) return true;
@@ -346,6 +351,12 @@ class Play {
 
 /** A report at this time never grows old while a plan is played. */
 const farAway = Date.UTC(2200, 0, 1);
+
+/** Whether a host is heard in the life that is recorded of it. */
+function isKnown(world: World, host: Host, { incarnation }: SubjectRecord): boolean {
+  const heard = currentReport(world, host);
+  return "report" in heard && heard.report.incarnation === incarnation;
+}
 
 function hasAutomatic({ desired }: World, machine: string): boolean {
   return desired.loaded.repository.machines.get(machine)?.transitions.some(({ auto }) => auto) ?? false;

@@ -75,19 +75,12 @@ export function standingOf(world: World, host: Host): Standing {
     acted,
     reported: heard || hasReported(world, host, record),
     region: host.region ?? "",
-    lostAt: within(lostAtOf(record), world.now, repository.settings.brakes.lostWithinMs),
-    replacedAt: within(replacedAtOf(record), world.now, dayMs),
+    lostAt: lostAtOf(record),
+    replacedAt: replacedAtOf(record),
     parts: parts ?? noParts,
     permits: permits ?? noPermits,
     waiting: waiting ?? noWaiting,
   };
-}
-
-const dayMs = 86_400_000;
-
-/** A time that brakes may still look at; null for one that is longer ago. */
-function within(at: number | null, now: number, ms: number): number | null {
-  return at !== null && at > now - ms ? at : null;
 }
 
 function replacedAtOf({ lost }: Pick<SubjectRecord, "lost">): number | null {
@@ -235,6 +228,8 @@ function stageOf(world: World, host: Host, input: PartInput & { readonly since: 
   const stalled = entry.conditions.some(({ type }) => type === "Stalled");
   const tried = attempt !== null && since !== null && attempt.startedAt >= since;
   if (stalled) return tried ? "failed" : "parked";
+  // A change that silences hosts must not spread because they are silent: whoever has begun keeps its place, and what failed has failed.
+  if (!heard && (tried || begun)) return tried ? "failed" : "active";
   if (!heard || record.lost?.quarantined === true || holdOn(world, host) !== null) return "parked";
   if (waitsForOthers(entry)) return "parked";
   return begun || tried ? "active" : "pending";

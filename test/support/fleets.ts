@@ -106,6 +106,7 @@ const stateSketch: fc.Arbitrary<StateSketch> = fc.record({
 
 /** The first value mostly, any of the others one time in `times`. */
 export function mostly<T>(usual: T, others: readonly T[], times = 6): fc.Arbitrary<T> {
+  if (others.length === 0) return fc.constant(usual);
   return fc.oneof(
     { weight: times, arbitrary: fc.constant(usual) },
     { weight: 1, arbitrary: fc.constantFrom(...others) },
@@ -265,7 +266,7 @@ export function calmed(sketch: FleetSketch): FleetSketch {
       const keepsOthers = isGuarded || isOrdered || all === null || up.length > 1;
       return {
         target: all === null ? null : pick(all),
-        state: isGuarded || all === null ? pick(state) : state,
+        state: keepsOthers ? pick(state) : state,
         trouble: "none",
       };
     });
