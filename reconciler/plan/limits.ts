@@ -16,6 +16,7 @@ export class Limits {
   /** Something about this host changed. */
   touch(name: string): void {
     this.touched.add(name);
+    this.tally.seen.touch(name);
   }
 
   /** Everything may be another: groups, settings, or the whole repository. */

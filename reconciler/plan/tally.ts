@@ -2,6 +2,7 @@
 // A sum is changed by what one host contributes, so a decision about one host does not ask all others.
 import { digest } from "../model/digest.ts";
 import { emptyFleet } from "../model/record.ts";
+import { Seen } from "./seen.ts";
 import { groupsOf, type Part, type Stage, type Standing, standingOf } from "./standing.ts";
 import type { World } from "./world.ts";
 
@@ -91,6 +92,8 @@ class Line {
 const noGroup: GroupTally = { down: 0, acted: 0 };
 
 export class Tally {
+  /** Hosts as guards see them. */
+  readonly seen: Seen = new Seen();
   private readonly standings = new Map<string, Standing>();
   private readonly groups = new Map<string, { down: number; acted: number }>();
   private readonly scopes = new Map<string, Scope>();
@@ -113,6 +116,7 @@ export class Tally {
 
   /** Takes in how a host stands now. Returns the gates that this may have opened, or null when it stands as before. */
   update(world: World, name: string): ReadonlySet<string> | null {
+    this.seen.touch(name);
     const { repository } = world.desired.loaded;
     const host = repository.hosts.get(name);
     const before = this.standings.get(name);
@@ -130,6 +134,7 @@ export class Tally {
 
   /** Forgets everything: groups, or the repository as a whole, are not what they were. */
   clear(): void {
+    this.seen.clear();
     for (const part of [
       this.standings,
       this.groups,
