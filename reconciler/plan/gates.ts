@@ -10,7 +10,7 @@ import { heldText, holdOn } from "./holds.ts";
 import type { Next } from "./next.ts";
 import { recoveryOf } from "./recovery.ts";
 import { rolloutRefusal, rolloutRoom, scopeText } from "./rollout.ts";
-import { groupsOf, isUp, lostAtOf, regionIndex, scopesOf } from "./standing.ts";
+import { groupsOf, isUp, lostAtOf, regionIndex, regionRank, scopesOf } from "./standing.ts";
 import { sameWay } from "./transition.ts";
 import { windowFor } from "./windows.ts";
 import type { World } from "./world.ts";
@@ -129,7 +129,7 @@ function rolloutGate(world: World, { host, machine, entry }: Wanted): Closed | n
     const refusal = rolloutRefusal(world, scope, host.region ?? "");
     if (refusal !== null)
       return waits(refusal.includes(" is halted: ") ? "RolloutHalted" : "RolloutWaiting", refusal, null, gate);
-    const rank = `${String(regionIndex(repository, scope, host.region)).padStart(4, "0")} ${host.name}`;
+    const rank = `${regionRank(regionIndex(repository, scope, host.region))} ${host.name}`;
     if (gateRoom(world, gate) - world.tally.ahead(gate, rank) <= 0)
       return waits("RolloutWaiting", `waits for its turn in the rollout of ${scopeText(scope)}`, null, gate);
   }

@@ -2,6 +2,8 @@
 import type { FleetDecision } from "./fleet.ts";
 import { decideFleet } from "./fleet.ts";
 import { gateRoom } from "./gates.ts";
+import { regionOnTurn } from "./rollout.ts";
+import { regionRank } from "./standing.ts";
 import { Tally } from "./tally.ts";
 import type { World } from "./world.ts";
 
@@ -9,6 +11,11 @@ export class Limits {
   readonly tally: Tally = new Tally();
   private readonly touched = new Set<string>();
   private readonly opened = new Set<string>();
+  /**
+   * The place in each gate's line up to which there is room for everybody, who was told so. Whoever is looked at and finds room leaves
+   * the line; so whoever stands there still will be looked at, and need not be told again.
+   */
+  private readonly asked = new Map<string, string>();
   private isStale = false;
   private isChanged = true;
   private wasQuiet = false;
@@ -44,6 +51,7 @@ export class Limits {
     if (this.isStale) {
       this.isStale = false;
       this.tally.clear();
+      this.asked.clear();
       for (const name of world.desired.loaded.repository.hosts.keys()) this.touch(name);
     }
     for (const name of this.touched) {
@@ -73,9 +81,28 @@ export class Limits {
         this.wasQuiet = isQuiet;
         if (!isOver) continue;
       }
-      if (room > 0) yield* this.tally.firstIn(gate, room);
+      if (gate === "quiet") this.asked.delete(gate);
+      yield* this.letThrough(world, gate, room);
     }
   }
+
+  /** Those at the head of a line for whom there is room, but for those who were let through before and have not been looked at yet. */
+  private letThrough(world: World, gate: string, room: number): readonly string[] {
+    const { names, last } = this.tally.firstIn(gate, {
+      most: Math.max(0, room),
+      end: endOf(world, gate),
+      after: this.asked.get(gate) ?? null,
+    });
+    if (last === null) this.asked.delete(gate);
+    else this.asked.set(gate, last);
+    return names;
+  }
+}
+
+/** The place in a rollout's line from which on hosts are of later regions: to wake them would lead to nothing. */
+function endOf(world: World, gate: string): string | null {
+  const [kind, scope = ""] = gate.split(/ (.*)/s);
+  return kind === "rollout" ? regionRank(regionOnTurn(world, scope) + 1) : null;
 }
 
 /** Hosts that a scope of a rollout can be about. */

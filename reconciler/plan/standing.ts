@@ -123,7 +123,12 @@ function permitsOf(
 function rankOf(world: World, host: Host, gate: string, since: string): string {
   const [kind, scope = ""] = gate.split(/ (.*)/s);
   if (kind !== "rollout") return `${since} ${host.name}`;
-  return `${String(regionIndex(world.desired.loaded.repository, scope, host.region)).padStart(4, "0")} ${host.name}`;
+  return `${regionRank(regionIndex(world.desired.loaded.repository, scope, host.region))} ${host.name}`;
+}
+
+/** What the places of a region begin with in a rollout's line. */
+export function regionRank(index: number): string {
+  return String(index).padStart(4, "0");
 }
 
 /** Index of a region in a rollout's order; those that it does not name are last, together. */

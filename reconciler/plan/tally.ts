@@ -56,6 +56,13 @@ function count(counts: Map<string, number>, key: string, sign: 1 | -1): boolean 
   return now === 0 || (now === 1 && sign === 1);
 }
 
+/** The first so many of a line, of those before the place `end` and behind the place `after`. */
+interface LinePart {
+  readonly most: number;
+  readonly end: string | null;
+  readonly after: string | null;
+}
+
 /** Hosts that wait at a gate, in the order in which they are let through. */
 class Line {
   private readonly places: { readonly rank: string; readonly name: string }[] = [];
@@ -84,8 +91,11 @@ class Line {
     if (this.places[at]?.name === name) this.places.splice(at, 1);
   }
 
-  first(most: number): string[] {
-    return this.places.slice(0, most).map(({ name }) => name);
+  first({ most, end, after }: LinePart): { readonly names: string[]; readonly last: string | null } {
+    const upTo = Math.min(most, end === null ? this.places.length : this.ahead(end), this.places.length);
+    const from = after === null ? 0 : this.ahead(`${after}\0`);
+    const names = from < upTo ? this.places.slice(from, upTo).map(({ name }) => name) : [];
+    return { names, last: this.places[upTo - 1]?.rank ?? null };
   }
 }
 
@@ -180,9 +190,9 @@ export class Tally {
     return this.lines.get(gate)?.length ?? 0;
   }
 
-  /** The first hosts in a gate's line. */
-  firstIn(gate: string, most: number): readonly string[] {
-    return this.lines.get(gate)?.first(most) ?? [];
+  /** The first hosts in a gate's line, but for those up to the place `after`; `last` is the place of the last one, also of those. */
+  firstIn(gate: string, part: LinePart): { readonly names: readonly string[]; readonly last: string | null } {
+    return this.lines.get(gate)?.first(part) ?? nobody;
   }
 
   /** When each host was lost that is known to have been, milliseconds since the epoch. */
@@ -242,6 +252,7 @@ export class Tally {
   }
 }
 
+const nobody = { names: [], last: null };
 const noHolders: ReadonlyMap<string, number> = new Map();
 
 function sameStanding(a: Standing, b: Standing): boolean {
