@@ -199,7 +199,9 @@ export function groupLimit(world: World, name: string): number {
 
 /** How many of those that wait at a gate could be let through now. Whoever waits at a gate without a count is woken otherwise. */
 export function gateRoom(world: World, gate: string): number {
-  const [kind, name = ""] = gate.split(/ (.*)/s);
+  const space = gate.indexOf(" ");
+  const kind = space < 0 ? gate : gate.slice(0, space);
+  const name = space < 0 ? "" : gate.slice(space + 1);
   const { repository } = world.desired.loaded;
   switch (kind) {
     case "rollout":

@@ -11,6 +11,8 @@ export class Limits {
   readonly tally: Tally = new Tally();
   private readonly touched = new Set<string>();
   private readonly opened = new Set<string>();
+  /** When each rollout began, as the sums have it: how a host stands in one depends on nothing else that is recorded of it. */
+  private readonly sinces = new Map<string, string | null>();
   /**
    * The place in each gate's line up to which there is room for everybody, who was told so. Whoever is looked at and finds room leaves
    * the line; so whoever stands there still will be looked at, and need not be told again.
@@ -37,6 +39,9 @@ export class Limits {
     this.opened.add("quiet");
     for (const scope of scopes) {
       this.opened.add(`rollout ${scope}`);
+      const since = sinceOf(world, scope);
+      if (this.sinces.get(scope) === since) continue;
+      this.sinces.set(scope, since);
       for (const name of membersOf(world, scope)) this.touch(name);
     }
   }
@@ -52,6 +57,7 @@ export class Limits {
       this.isStale = false;
       this.tally.clear();
       this.asked.clear();
+      this.sinces.clear();
       for (const name of world.desired.loaded.repository.hosts.keys()) this.touch(name);
     }
     for (const name of this.touched) {
@@ -101,8 +107,12 @@ export class Limits {
 
 /** The place in a rollout's line from which on hosts are of later regions: to wake them would lead to nothing. */
 function endOf(world: World, gate: string): string | null {
-  const [kind, scope = ""] = gate.split(/ (.*)/s);
-  return kind === "rollout" ? regionRank(regionOnTurn(world, scope) + 1) : null;
+  return gate.startsWith("rollout ") ? regionRank(regionOnTurn(world, gate.slice(8)) + 1) : null;
+}
+
+function sinceOf({ fleet }: World, scope: string): string | null {
+  const rollout = fleet.rollouts[scope];
+  return rollout === undefined || rollout.phase === "done" ? null : rollout.since;
 }
 
 /** Hosts that a scope of a rollout can be about. */

@@ -121,10 +121,12 @@ function permitsOf(
 
 /** Place in a gate's line: rollouts go region by region in their order, then by name; all others are first come, first served. */
 function rankOf(world: World, host: Host, gate: string, since: string): string {
-  const [kind, scope = ""] = gate.split(/ (.*)/s);
-  if (kind !== "rollout") return `${since} ${host.name}`;
+  if (!gate.startsWith(rolloutGatePrefix)) return `${since} ${host.name}`;
+  const scope = gate.slice(rolloutGatePrefix.length);
   return `${regionRank(regionIndex(world.desired.loaded.repository, scope, host.region))} ${host.name}`;
 }
+
+const rolloutGatePrefix = "rollout ";
 
 /** What the places of a region begin with in a rollout's line. */
 export function regionRank(index: number): string {
@@ -140,8 +142,8 @@ export function regionIndex(repository: Repository, scope: string, region: strin
 
 /** How changes of a scope spread: as its group says, else as the fleet does. */
 export function specOf(repository: Repository, scope: string): Repository["settings"]["rollout"] {
-  const [group = ""] = scope.split("/");
-  return (scope.startsWith("fleet/") ? null : repository.groups.get(group)?.rollout) ?? repository.settings.rollout;
+  const group = scope.slice(0, scope.indexOf("/"));
+  return (group === "fleet" ? null : repository.groups.get(group)?.rollout) ?? repository.settings.rollout;
 }
 
 const scopesByGroups = new WeakMap<ReadonlyMap<string, Group>, ReadonlyMap<string, readonly Group[]>>();
@@ -171,9 +173,19 @@ const noGroups: readonly Group[] = [];
  * for each machine, so that a change of one does not wait for another's.
  */
 export function scopesOf(repository: Repository, host: string, machine: string): readonly string[] {
-  const own = groupsOf(repository, host).filter(({ rollout }) => rollout !== null);
-  return own.length === 0 ? [`fleet/${machine}`] : own.map(({ name }) => `${name}/${machine}`);
+  const groups = groupsOf(repository, host);
+  const byMachine = scopes.get(groups) ?? new Map<string, readonly string[]>();
+  scopes.set(groups, byMachine);
+  const known = byMachine.get(machine);
+  if (known !== undefined) return known;
+  const own = groups.filter(({ rollout }) => rollout !== null);
+  const made = own.length === 0 ? [`fleet/${machine}`] : own.map(({ name }) => `${name}/${machine}`);
+  byMachine.set(machine, made);
+  return made;
 }
+
+/** Scopes by the groups of a host and the machine: asked for at each change of a host. */
+const scopes = new WeakMap<readonly Group[], Map<string, readonly string[]>>();
 
 interface PartInput {
   readonly machine: Machine;
