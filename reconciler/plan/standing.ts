@@ -201,7 +201,7 @@ function partsOf(world: World, host: Host, input: PartInput): readonly Part[] {
   const { machine, target, entry } = input;
   // Most hosts are in their targets, and no rollout is under way: then there is nothing to find out.
   if (entry?.state === target && entry.attempt === null && !anyRollout(world)) return noParts;
-  const want = `${machine.name}=${target}@${machineDigest(machine)}`;
+  const want = wantOf(machine, target);
   return scopesOf(world.desired.loaded.repository, host.name, machine.name).flatMap((scope) => {
     const rollout = world.fleet.rollouts[scope];
     const since = rollout === undefined || rollout.phase === "done" ? null : rollout.since;
@@ -245,16 +245,19 @@ function waitsForOthers({ conditions }: MachineRecord): boolean {
   return reason === "GuardWaiting" || reason === "BarrierWaiting";
 }
 
-const digests = new WeakMap<Machine, string>();
+const wants = new WeakMap<Machine, Map<string, string>>();
 
-/** Digest of what a machine does: a change of a description changes nothing. */
-function machineDigest(machine: Machine): string {
-  const known = digests.get(machine);
+/** What is wanted of a machine, with the digest of what it does: a change of a description changes nothing. */
+function wantOf(machine: Machine, target: string): string {
+  let byTarget = wants.get(machine);
+  if (byTarget === undefined) wants.set(machine, (byTarget = new Map()));
+  const known = byTarget.get(target);
   if (known !== undefined) return known;
-  const made = digest({
+  const print = digest({
     transitions: machine.transitions,
     states: [...machine.states.values()].map(({ description: _, ...rest }) => rest),
   });
-  digests.set(machine, made);
+  const made = `${machine.name}=${target}@${print}`;
+  byTarget.set(target, made);
   return made;
 }

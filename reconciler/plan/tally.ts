@@ -120,26 +120,31 @@ export class Tally {
   static of(world: Omit<World, "tally">): Tally {
     const tally = new Tally();
     const whole = { ...world, tally };
-    for (const name of world.desired.loaded.repository.hosts.keys()) tally.update(whole, name);
+    for (const name of world.desired.loaded.repository.hosts.keys()) tally.take(whole, name, null);
     return tally;
   }
 
   /** Takes in how a host stands now. Returns the gates that this may have opened, or null when it stands as before. */
   update(world: World, name: string): ReadonlySet<string> | null {
+    const opened = new Set<string>();
+    return this.take(world, name, opened) ? opened : null;
+  }
+
+  /** True when the host stands otherwise than before. Nobody waits where no gates are asked for. */
+  private take(world: World, name: string, opened: Set<string> | null): boolean {
     this.seen.touch(name);
     const { repository } = world.desired.loaded;
     const host = repository.hosts.get(name);
     const before = this.standings.get(name);
     const after = host && standingOf(world, host);
-    if (before !== undefined && after !== undefined && sameStanding(before, after)) return null;
-    const opened = new Set<string>();
+    if (before !== undefined && after !== undefined && sameStanding(before, after)) return false;
     if (before !== undefined) this.add(world, name, before, { sign: -1, opened });
     if (after === undefined) this.standings.delete(name);
     else {
       this.standings.set(name, after);
       this.add(world, name, after, { sign: 1, opened });
     }
-    return opened;
+    return true;
   }
 
   /** Forgets everything: groups, or the repository as a whole, are not what they were. */
@@ -209,7 +214,7 @@ export class Tally {
     world: World,
     name: string,
     standing: Standing,
-    { sign, opened }: { readonly sign: 1 | -1; readonly opened: Set<string> },
+    { sign, opened }: { readonly sign: 1 | -1; readonly opened: Set<string> | null },
   ): void {
     const { available, acted, heard, region, lostAt, replacedAt, parts, permits, waiting } = standing;
     this.total += sign;
@@ -217,30 +222,30 @@ export class Tally {
     if (acted) this.acted += sign;
     if (lostAt !== null) sign > 0 ? this.losses.set(name, lostAt) : this.losses.delete(name);
     if (replacedAt !== null) sign > 0 ? this.replacements.set(name, replacedAt) : this.replacements.delete(name);
-    if (acted || heard) opened.add("fleet").add("quiet");
+    if (acted || heard) opened?.add("fleet").add("quiet");
     for (const group of groupsOf(world.desired.loaded.repository, name)) {
       this.addToGroup(group.name, { down: available ? 0 : sign, acted: acted ? sign : 0 });
-      opened.add(`group ${group.name}`).add(`acting ${group.name}`);
+      opened?.add(`group ${group.name}`).add(`acting ${group.name}`);
     }
     for (const part of parts) {
       const scope = this.scopes.get(part.scope) ?? new Scope();
       this.scopes.set(part.scope, scope);
       scope.add(name, region, part, sign);
       if (scope.size === 0) this.scopes.delete(part.scope);
-      opened.add(`rollout ${part.scope}`);
+      opened?.add(`rollout ${part.scope}`);
     }
     for (const [governor, until] of permits) {
       const held = this.holders.get(governor) ?? new Map<string, number>();
       this.holders.set(governor, held);
       sign > 0 ? held.set(name, until) : held.delete(name);
-      opened.add(`governor ${governor}`);
+      opened?.add(`governor ${governor}`);
     }
     for (const { gate, rank } of waiting) {
       const line = this.lines.get(gate) ?? new Line();
       this.lines.set(gate, line);
       sign > 0 ? line.add(rank, name) : line.remove(rank, name);
       if (line.length === 0) this.lines.delete(gate);
-      opened.add(gate);
+      opened?.add(gate);
     }
   }
 
