@@ -60,7 +60,7 @@ export function tooManyLost(world: World, more: readonly Host[] = []): Losses | 
     lost++;
     for (const group of groupsOf(repository, name)) groups.set(group.name, (groups.get(group.name) ?? 0) + 1);
   };
-  for (const [name, at] of world.tally.lost()) if (at > from && at <= world.now) add(name);
+  for (const name of world.tally.lostSince(from)) if ((world.tally.lost().get(name) ?? 0) <= world.now) add(name);
   for (const { name } of more) if (!((world.tally.lost().get(name) ?? 0) > from)) add(name);
   const limit = Math.max(brakes.lostFloor, atMost(brakes.maxLost, world.tally.total));
   if (lost > limit) return { of: "the fleet", lost, limit };

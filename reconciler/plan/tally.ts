@@ -82,6 +82,10 @@ class Line {
     return low;
   }
 
+  clear(): void {
+    this.places.length = 0;
+  }
+
   add(rank: string, name: string): void {
     this.places.splice(this.ahead(rank), 0, { rank, name });
   }
@@ -110,6 +114,8 @@ export class Tally {
   private readonly holders = new Map<string, Map<string, number>>();
   private readonly lines = new Map<string, Line>();
   private readonly losses = new Map<string, number>();
+  /** The same in the order of their times, so that those of the last minutes are found without asking all. */
+  private readonly lossLine = new Line();
   private readonly replacements = new Map<string, number>();
   /** Hosts in all. */
   total = 0;
@@ -157,6 +163,7 @@ export class Tally {
       this.holders,
       this.lines,
       this.losses,
+      this.lossLine,
       this.replacements,
     ])
       part.clear();
@@ -205,6 +212,11 @@ export class Tally {
     return this.losses;
   }
 
+  /** Hosts that were lost after a time, milliseconds since the epoch, the one that was lost first before the others. */
+  lostSince(from: number): readonly string[] {
+    return this.lossLine.first({ most: this.losses.size, end: null, after: `${timeRank(from)}\uffff` }).names;
+  }
+
   /** When each host was replaced that was, milliseconds since the epoch. */
   replaced(): ReadonlyMap<string, number> {
     return this.replacements;
@@ -220,7 +232,7 @@ export class Tally {
     this.total += sign;
     if (heard) this.heard += sign;
     if (acted) this.acted += sign;
-    if (lostAt !== null) sign > 0 ? this.losses.set(name, lostAt) : this.losses.delete(name);
+    if (lostAt !== null) this.addLoss(name, lostAt, sign);
     if (replacedAt !== null) sign > 0 ? this.replacements.set(name, replacedAt) : this.replacements.delete(name);
     if (acted || heard) opened?.add("fleet").add("quiet");
     for (const group of groupsOf(world.desired.loaded.repository, name)) {
@@ -249,12 +261,27 @@ export class Tally {
     }
   }
 
+  private addLoss(name: string, at: number, sign: 1 | -1): void {
+    if (sign > 0) {
+      this.losses.set(name, at);
+      this.lossLine.add(`${timeRank(at)} ${name}`, name);
+    } else {
+      this.losses.delete(name);
+      this.lossLine.remove(`${timeRank(at)} ${name}`, name);
+    }
+  }
+
   private addToGroup(name: string, { down, acted }: GroupTally): void {
     const group = this.groups.get(name) ?? { down: 0, acted: 0 };
     this.groups.set(name, group);
     group.down += down;
     group.acted += acted;
   }
+}
+
+/** A time as text that sorts as times do. */
+function timeRank(at: number): string {
+  return String(Math.max(0, Math.floor(at))).padStart(15, "0");
 }
 
 const nobody = { names: [], last: null };
