@@ -2,6 +2,7 @@
 // A sum is changed by what one host contributes, so a decision about one host does not ask all others.
 import { digest } from "../model/digest.ts";
 import { emptyFleet } from "../model/record.ts";
+import { Line, type LinePart } from "./line.ts";
 import { Seen } from "./seen.ts";
 import { groupsOf, type Part, type Stage, type Standing, standingOf } from "./standing.ts";
 import type { World } from "./world.ts";
@@ -54,53 +55,6 @@ function count(counts: Map<string, number>, key: string, sign: 1 | -1): boolean 
   if (now === 0) counts.delete(key);
   else counts.set(key, now);
   return now === 0 || (now === 1 && sign === 1);
-}
-
-/** The first so many of a line, of those before the place `end` and behind the place `after`. */
-interface LinePart {
-  readonly most: number;
-  readonly end: string | null;
-  readonly after: string | null;
-}
-
-/** Hosts that wait at a gate, in the order in which they are let through. */
-class Line {
-  private readonly places: { readonly rank: string; readonly name: string }[] = [];
-
-  get length(): number {
-    return this.places.length;
-  }
-
-  /** Hosts before this place. */
-  ahead(rank: string): number {
-    let [low, high] = [0, this.places.length];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if ((this.places[middle]?.rank ?? "") < rank) low = middle + 1;
-      else high = middle;
-    }
-    return low;
-  }
-
-  clear(): void {
-    this.places.length = 0;
-  }
-
-  add(rank: string, name: string): void {
-    this.places.splice(this.ahead(rank), 0, { rank, name });
-  }
-
-  remove(rank: string, name: string): void {
-    const at = this.ahead(rank);
-    if (this.places[at]?.name === name) this.places.splice(at, 1);
-  }
-
-  first({ most, end, after }: LinePart): { readonly names: string[]; readonly last: string | null } {
-    const upTo = Math.min(most, end === null ? this.places.length : this.ahead(end), this.places.length);
-    const from = after === null ? 0 : this.ahead(`${after}\0`);
-    const names = from < upTo ? this.places.slice(from, upTo).map(({ name }) => name) : [];
-    return { names, last: this.places[upTo - 1]?.rank ?? null };
-  }
 }
 
 const noGroup: GroupTally = { down: 0, acted: 0 };

@@ -61,7 +61,7 @@ export function silentAfterMs(world: Pick<World, "desired">, host: Host): number
   return Math.min(agentSilentMs, lostAfterMs(world.desired.loaded.repository, host));
 }
 
-export function subjectOf(world: World, name: string): AnySubject | null {
+export function subjectOf(world: Pick<World, "desired">, name: string): AnySubject | null {
   const { hosts, groups } = world.desired.loaded.repository;
   return hosts.get(name) ?? groups.get(name) ?? null;
 }
