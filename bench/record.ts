@@ -7,7 +7,7 @@ import { dirname, join } from "node:path";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { encodeRecord } from "../dist/model/record.js";
-import { decide } from "../dist/plan/decide.js";
+import { decideSubject } from "../dist/plan/decide.js";
 import { recordedWorld } from "../dist/plan/forecast.js";
 import { commitObject, planCommit } from "../dist/record/commit.js";
 import type { Git } from "../dist/record/git.js";
@@ -133,10 +133,12 @@ async function tenChanged(site: Site): Promise<Row> {
     async (round) => {
       const poll = await mirror.poll();
       if (poll.kind !== "changed") throw new Error(`round ${round}: ${poll.kind}`);
-      decide(
-        { ...world, desired: poll.desired },
-        poll.desired.loaded.delta?.hosts ?? [...poll.desired.loaded.repository.hosts.keys()],
-      );
+      const now = { ...world, desired: poll.desired };
+      const { hosts } = poll.desired.loaded.repository;
+      // As the engine does it: the sums are kept in step, and the hosts that changed are decided about.
+      const changed = (poll.desired.loaded.delta?.hosts ?? [...hosts.keys()]).flatMap((name) => hosts.get(name) ?? []);
+      for (const { name } of changed) now.tally.update(now, name);
+      for (const host of changed) decideSubject(now, host);
       return performance.now() - listed;
     },
   );

@@ -364,6 +364,7 @@ export class Engine {
 
   /** Looks again at those who wait for room, as many as there is room for. */
   private wakeBacklog(): void {
+    if (this.backlog.size === 0) return;
     const world = this.world();
     if (!world?.mayStart) return;
     let room = world.desired.loaded.repository.settings.parallel - this.inFlight.size;
@@ -618,8 +619,9 @@ export class Engine {
   }
 
   private count(name: string): void {
-    const world = this.world();
-    const subject = world && subjectOf(world, name);
+    // Asked at each visit: what it needs of the world is the subject alone.
+    const { current: desired } = this.main;
+    const subject = desired !== null && this.leading ? subjectOf({ desired }, name) : null;
     if (!subject) return;
     const record = this.records.get(name);
     // What the record says of a host that was not heard yet is hope.

@@ -1,6 +1,8 @@
 // Guards and selectors: CEL expressions, type-checked when a file is checked, evaluated on plain values.
 import { type ASTNode, Environment, type ParseResult } from "@marcbachmann/cel-js";
 import { addedLoops, registerLoops } from "./guard-macros.ts";
+import { Members } from "./members.ts";
+import { type Quantifier, Verdicts } from "./verdicts.ts";
 
 /** A host as an expression sees it. Missing values are absent keys, never empty ones, so that reading them fails (B4). */
 export class CelHost {
@@ -50,7 +52,7 @@ export class CelRecord {
 
 /**
  * Values that a guard may read. A group without members is absent, so a guard over it cannot be evaluated (B4). Whoever gives the same
- * array for a group a second time says that nothing in it has changed.
+ * array for a group a second time says that nothing in it has changed, unless `Members` keeps it and says what has.
  */
 export interface GuardValues {
   readonly host: CelHost;
@@ -161,7 +163,8 @@ export class GuardCompiler {
     const { reads, group } = readsOf(parsed.ast);
     const evaluate: Guard["evaluate"] = (values) => this.evaluate(parsed, reads, values);
     const guard = { text, type: String(checked.type), reads };
-    return { guard: { ...guard, evaluate: group === null ? evaluate : rememberedFor(group, evaluate) } };
+    if (group === null) return { guard: { ...guard, evaluate } };
+    return { guard: { ...guard, evaluate: rememberedFor(group, evaluate, quantifierOf(parsed.ast)) } };
   }
 
   private evaluate(parsed: ParseResult, reads: GuardReads, values: GuardValues): GuardResult {
@@ -259,13 +262,36 @@ function fieldOf(node: ASTNode): { of: ASTNode; name: string } | null {
 }
 
 /** Evaluates once for each list of the group's members, whoever asks: what many hosts wait for is worked out once. */
-function rememberedFor(group: string, evaluate: Guard["evaluate"]): Guard["evaluate"] {
-  const known = new WeakMap<readonly CelHost[], GuardResult>();
+function rememberedFor(group: string, evaluate: Guard["evaluate"], quantifier: Quantifier | null): Guard["evaluate"] {
+  const known = new WeakMap<readonly CelHost[], Remembered>();
   return (values) => {
-    const members = values.group(group);
-    if (members === undefined) return evaluate(values);
-    const result = known.get(members) ?? evaluate({ ...values, group: () => members });
-    known.set(members, result);
-    return result;
+    const list = values.group(group);
+    if (list === undefined) return evaluate(values);
+    const over = (some: readonly CelHost[]): GuardResult => evaluate({ ...values, group: () => some });
+    const members = Members.of(list);
+    const version = members?.version ?? 0;
+    let remembered = known.get(list);
+    if (remembered !== undefined && remembered.version === version) return remembered.result;
+    const isKept = members !== undefined && quantifier !== null && list.length > 0;
+    const tally = isKept ? (remembered?.tally ?? new Verdicts(members, quantifier)) : null;
+    remembered = { version, tally, result: tally?.result(over) ?? over(list) };
+    known.set(list, remembered);
+    return remembered.result;
   };
+}
+
+interface Remembered {
+  readonly version: number;
+  readonly result: GuardResult;
+  /** What it is for each host alone, where the whole follows from that. */
+  readonly tally: Verdicts | null;
+}
+
+/** The quantifier that an expression consists of, where what it asks of one host is about no other; null for any other expression. */
+function quantifierOf(root: ASTNode): Quantifier | null {
+  if (root.op !== "rcall" || (root.args[0] !== "all" && root.args[0] !== "exists")) return null;
+  if (fieldOf(root.args[1])?.of.op !== "id") return null;
+  let groups = 0;
+  for (const node of nodesOf(root)) if (node.op === "id" && node.args === "group") groups++;
+  return groups === 1 ? root.args[0] : null;
 }

@@ -230,10 +230,17 @@ export function leftToReplay({ replay, state }: Pick<MachineRecord, "replay" | "
 /** The entry with a part of its upkeep replaced; the same value when that says nothing new. */
 export function withUpkeep(entry: MachineRecord, change: Partial<Upkeep>): MachineRecord {
   const before = upkeepOf(entry);
+  // Nearly always nothing is new, and every decision asks.
+  if (!changes(before, change)) return entry;
   const after = { ...before, ...change };
   if (same(before, after)) return entry;
   const { upkeep: _before, ...rest } = entry;
   return same(after, emptyUpkeep) ? rest : { ...rest, upkeep: after };
+}
+
+function changes(before: Upkeep, change: Partial<Upkeep>): boolean {
+  for (const key in change) if (before[key as keyof Upkeep] !== change[key as keyof Upkeep]) return true;
+  return false;
 }
 
 /** Idempotency keys kept for each machine; a key older than these may count again. */

@@ -64,7 +64,7 @@ export function tooManyLost(world: World, more: ReadonlyMap<string, number> = no
     for (const group of groupsOf(repository, name)) groups.set(group.name, (groups.get(group.name) ?? 0) + 1);
   };
   const isNow = (at: number): boolean => at > from && at <= world.now;
-  for (const [name, at] of world.tally.lost()) if (isNow(at)) add(name);
+  for (const name of world.tally.lostSince(from)) if (isNow(world.tally.lost().get(name) ?? 0)) add(name);
   for (const [name, at] of more) if (isNow(at) && !isNow(world.tally.lost().get(name) ?? 0)) add(name);
   const limit = Math.max(brakes.lostFloor, atMost(brakes.maxLost, world.tally.total));
   if (lost > limit) return { of: "the fleet", lost, limit };

@@ -18,6 +18,7 @@ import { driftOf, flappingOf } from "./drift.ts";
 import { type Closed, closedGate } from "./gates.ts";
 import { type Next, type NextResult, nextOf } from "./next.ts";
 import { fenced, observe, toReplayAlive } from "./observe.ts";
+import { Overlay } from "./overlay.ts";
 import {
   losesAt,
   noteLoss,
@@ -420,22 +421,4 @@ function repairNext({ rung, remedy, transition }: Due): Next {
 /** A barrier reads the states of its group's hosts, as a guard would. */
 function barrierReads(group: string): GuardReads {
   return { groups: new Set([group]), hosts: false, now: false, updates: false, live: true };
-}
-
-/** A map with one entry replaced, without copying it: a decision for one host must not cost the whole fleet. */
-class Overlay extends Map<string, SubjectRecord> {
-  private readonly base: ReadonlyMap<string, SubjectRecord>;
-  private readonly name: string;
-  private readonly record: SubjectRecord;
-
-  constructor(base: ReadonlyMap<string, SubjectRecord>, name: string, record: SubjectRecord) {
-    super();
-    this.base = base;
-    this.name = name;
-    this.record = record;
-  }
-
-  override get(name: string): SubjectRecord | undefined {
-    return name === this.name ? this.record : this.base.get(name);
-  }
 }

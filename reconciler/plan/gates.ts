@@ -10,7 +10,7 @@ import { heldText, holdOn } from "./holds.ts";
 import type { Next } from "./next.ts";
 import { recoveryOf } from "./recovery.ts";
 import { rolloutRefusal, rolloutRoom, scopeText } from "./rollout.ts";
-import { groupsOf, hasMovedSince, isUp, regionIndex, scopesOf } from "./standing.ts";
+import { groupsOf, hasMovedSince, isUp, regionIndex, regionRank, scopesOf } from "./standing.ts";
 import { sameWay } from "./transition.ts";
 import { windowFor } from "./windows.ts";
 import type { World } from "./world.ts";
@@ -131,7 +131,7 @@ function rolloutGate(world: World, { host, machine, entry }: Wanted): Closed | n
     const refusal = rolloutRefusal(world, scope, host.region ?? "");
     if (refusal !== null)
       return waits(refusal.includes(" is halted: ") ? "RolloutHalted" : "RolloutWaiting", refusal, null, gate);
-    const rank = `${String(regionIndex(repository, scope, host.region)).padStart(4, "0")} ${host.name}`;
+    const rank = `${regionRank(regionIndex(repository, scope, host.region))} ${host.name}`;
     if (gateRoom(world, gate) - world.tally.ahead(gate, rank) <= 0)
       return waits("RolloutWaiting", `waits for its turn in the rollout of ${scopeText(scope)}`, null, gate);
   }
@@ -202,7 +202,9 @@ export function groupLimit(world: World, name: string): number {
 
 /** How many of those that wait at a gate could be let through now. Whoever waits at a gate without a count is woken otherwise. */
 export function gateRoom(world: World, gate: string): number {
-  const [kind = "", name = ""] = gate.split(/ (.*)/s);
+  const space = gate.indexOf(" ");
+  const kind = space < 0 ? gate : gate.slice(0, space);
+  const name = space < 0 ? "" : gate.slice(space + 1);
   const { repository } = world.desired.loaded;
   switch (kind) {
     case "rollout":

@@ -2,6 +2,8 @@
 import type { FleetDecision } from "./fleet.ts";
 import { decideFleet } from "./fleet.ts";
 import { gateRoom } from "./gates.ts";
+import { regionOnTurn } from "./rollout.ts";
+import { regionRank } from "./standing.ts";
 import { Tally } from "./tally.ts";
 import type { World } from "./world.ts";
 
@@ -12,6 +14,13 @@ export class Limits {
   /** Rollouts that are halted, and gates whose line has to be told another reason. */
   private readonly halted = new Set<string>();
   private readonly retold = new Set<string>();
+  /** When each rollout began, as the sums have it: how a host stands in one depends on nothing else that is recorded of it. */
+  private readonly sinces = new Map<string, string | null>();
+  /**
+   * The place in each gate's line up to which there is room for everybody, who was told so. Whoever is looked at and finds room leaves
+   * the line; so whoever stands there still will be looked at, and need not be told again.
+   */
+  private readonly asked = new Map<string, string>();
   private isStale = false;
   private isChanged = true;
   private wasQuiet = false;
@@ -19,6 +28,7 @@ export class Limits {
   /** Something about this host changed. */
   touch(name: string): void {
     this.touched.add(name);
+    this.tally.seen.touch(name);
   }
 
   /** Everything may be another: groups, settings, or the whole repository. */
@@ -33,6 +43,9 @@ export class Limits {
     for (const scope of scopes) {
       this.opened.add(`rollout ${scope}`);
       this.noteHalt(scope, world.fleet.rollouts[scope]?.phase === "halted");
+      const since = sinceOf(world, scope);
+      if (this.sinces.get(scope) === since) continue;
+      this.sinces.set(scope, since);
       for (const name of membersOf(world, scope)) this.touch(name);
     }
   }
@@ -55,6 +68,8 @@ export class Limits {
     if (this.isStale) {
       this.isStale = false;
       this.tally.clear();
+      this.asked.clear();
+      this.sinces.clear();
       for (const name of world.desired.loaded.repository.hosts.keys()) this.touch(name);
     }
     for (const name of this.touched) {
@@ -77,7 +92,7 @@ export class Limits {
   *admitted(world: World): Generator<string> {
     for (const gate of this.retold) {
       this.retold.delete(gate);
-      yield* this.tally.firstIn(gate, Number.POSITIVE_INFINITY);
+      yield* this.tally.firstIn(gate, { most: Number.POSITIVE_INFINITY, end: null, after: null }).names;
     }
     for (const gate of this.opened) {
       this.opened.delete(gate);
@@ -88,9 +103,32 @@ export class Limits {
         this.wasQuiet = isQuiet;
         if (!isOver) continue;
       }
-      if (room > 0) yield* this.tally.firstIn(gate, room);
+      if (gate === "quiet") this.asked.delete(gate);
+      yield* this.letThrough(world, gate, room);
     }
   }
+
+  /** Those at the head of a line for whom there is room, but for those who were let through before and have not been looked at yet. */
+  private letThrough(world: World, gate: string, room: number): readonly string[] {
+    const { names, last } = this.tally.firstIn(gate, {
+      most: Math.max(0, room),
+      end: endOf(world, gate),
+      after: this.asked.get(gate) ?? null,
+    });
+    if (last === null) this.asked.delete(gate);
+    else this.asked.set(gate, last);
+    return names;
+  }
+}
+
+/** The place in a rollout's line from which on hosts are of later regions: to wake them would lead to nothing. */
+function endOf(world: World, gate: string): string | null {
+  return gate.startsWith("rollout ") ? regionRank(regionOnTurn(world, gate.slice(8)) + 1) : null;
+}
+
+function sinceOf({ fleet }: World, scope: string): string | null {
+  const rollout = fleet.rollouts[scope];
+  return rollout === undefined || rollout.phase === "done" ? null : rollout.since;
 }
 
 /** Hosts that a scope of a rollout can be about. */

@@ -78,6 +78,14 @@ function earlierRegion(world: World, scope: string, region: string): string | nu
   return null;
 }
 
+/** Index in the order of the last region whose turn it may be: hosts of later ones are refused, however much room there is. */
+export function regionOnTurn(world: World, scope: string): number {
+  const { order } = specOf(world.desired.loaded.repository, scope);
+  const { open } = world.tally.scope(scope);
+  const index = order.findIndex((region) => open.has(region));
+  return index < 0 ? order.length : index;
+}
+
 /** Hosts that may still begin in the wave that is running. */
 export function rolloutRoom(world: World, scope: string): number {
   const { wave, phase } = rolloutState(world, scope);

@@ -9,11 +9,12 @@ import {
   type SubjectRecord,
 } from "../model/record.ts";
 import type { HostReport } from "../model/report.ts";
-import type { Host, Transition } from "../model/types.ts";
+import type { Group, Host, Transition } from "../model/types.ts";
 import { readyOf } from "./conditions.ts";
 import { type Act, decideSubject } from "./decide.ts";
 import { assumedDuration, durationOf } from "./durations.ts";
 import { Limits } from "./limits.ts";
+import { groupsOf } from "./standing.ts";
 import { entered, stepFailed } from "./transition.ts";
 import { Waiters } from "./waiters.ts";
 import { currentReport, subjectNames, subjectOf, type World } from "./world.ts";
@@ -101,6 +102,8 @@ class Play {
   private readonly said: { atMs: number; message: string }[] = [];
   private readonly lowest = new Map<string, number>();
   private readonly before = new Map<string, number>();
+  /** The world as it was last made: the same while time and what concerns all hosts stay. */
+  private latest: World | null = null;
   private fleet: FleetRecord;
   private now: number;
   private lastChange: number;
@@ -131,7 +134,7 @@ class Play {
     for (const name of [...this.began.inFlight].toSorted()) this.goOn(name);
     const names = subjectNames(this.began);
     for (const name of names) if (this.concerns(name)) this.dirty.add(name);
-    this.noteGroups(this.world());
+    this.noteGroups(this.world(), [...this.began.desired.loaded.repository.groups.values()]);
     let idle = 0;
     let count = 0;
     const horizon = this.began.now + (this.options.horizonMs ?? horizonDefaultMs);
@@ -167,18 +170,15 @@ class Play {
   }
 
   private world(): World {
-    const { parallel } = this.began.desired.loaded.repository.settings;
-    const world: World = {
-      ...this.began,
-      now: this.now,
-      records: this.records,
-      reports: this.reports,
-      inFlight: this.inFlight,
-      fleet: this.fleet,
-      tally: this.limits.tally,
-      mayStart: this.inFlight.size < parallel,
-      mayStartOnce: true,
-    };
+    const { now, fleet } = this;
+    const mayStart = this.inFlight.size < this.began.desired.loaded.repository.settings.parallel;
+    let world = this.latest;
+    if (world === null || world.now !== now || world.fleet !== fleet || world.mayStart !== mayStart) {
+      const { records, reports, inFlight } = this;
+      const { tally } = this.limits;
+      world = { ...this.began, now, records, reports, inFlight, fleet, tally, mayStart, mayStartOnce: true };
+      this.latest = world;
+    }
     this.limits.settle(world);
     return world;
   }
@@ -208,7 +208,7 @@ class Play {
       for (const message of decision.summaries) this.said.push({ atMs: this.now - this.began.now, message });
       this.limits.fleetChanged(this.world(), scopes);
       if (isFreed) for (const name of subjectNames(this.began)) this.look(name);
-      this.changed();
+      this.changed(null);
     }
     for (const name of this.limits.admitted(this.world())) this.dirty.add(name);
   }
@@ -236,19 +236,20 @@ class Play {
     this.records.set(record.name, record);
     this.limits.touch(record.name);
     for (const waiter of this.waiters.of(record.name)) this.dirty.add(waiter);
-    this.changed();
+    this.changed(record.name);
   }
 
-  private changed(): void {
+  /** A host has changed, or what is recorded of the fleet. */
+  private changed(host: string | null): void {
     this.lastChange = this.now;
     const world = this.world();
     this.peak = Math.max(this.peak, this.inFlight.size);
-    this.noteGroups(world);
+    if (host !== null) this.noteGroups(world, groupsOf(world.desired.loaded.repository, host));
     this.options.watch?.(world);
   }
 
-  private noteGroups(world: World): void {
-    for (const { name, members } of world.desired.loaded.repository.groups.values()) {
+  private noteGroups(world: World, groups: readonly Group[]): void {
+    for (const { name, members } of groups) {
       const up = members.length - world.tally.group(name).down;
       if (!this.before.has(name)) this.before.set(name, up);
       this.lowest.set(name, Math.min(up, this.lowest.get(name) ?? up));
@@ -264,7 +265,7 @@ class Play {
     this.moves.push({ subject: name, machine, from, to, atMs: this.now - this.began.now, ms, ok });
     this.inFlight.add(name);
     this.limits.touch(name);
-    this.changed();
+    this.changed(name);
     const isRepair = reason === "remedy" || reason === "replace";
     this.at(this.now + ms, () => this.end(name, machine, { transition, ok, isRepair }));
   }

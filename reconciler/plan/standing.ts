@@ -136,9 +136,16 @@ function permitsOf(
 
 /** Place in a gate's line: rollouts go region by region in their order, then by name; all others are first come, first served. */
 function rankOf(world: World, host: Host, gate: string, since: string): string {
-  const [kind, scope = ""] = gate.split(/ (.*)/s);
-  if (kind !== "rollout") return `${since} ${host.name}`;
-  return `${String(regionIndex(world.desired.loaded.repository, scope, host.region)).padStart(4, "0")} ${host.name}`;
+  if (!gate.startsWith(rolloutGatePrefix)) return `${since} ${host.name}`;
+  const scope = gate.slice(rolloutGatePrefix.length);
+  return `${regionRank(regionIndex(world.desired.loaded.repository, scope, host.region))} ${host.name}`;
+}
+
+const rolloutGatePrefix = "rollout ";
+
+/** What the places of a region begin with in a rollout's line. */
+export function regionRank(index: number): string {
+  return String(index).padStart(4, "0");
 }
 
 /** Index of a region in a rollout's order; those that it does not name are last, together. */
@@ -150,8 +157,8 @@ export function regionIndex(repository: Repository, scope: string, region: strin
 
 /** How changes of a scope spread: as its group says, else as the fleet does. */
 export function specOf(repository: Repository, scope: string): Repository["settings"]["rollout"] {
-  const [group = ""] = scope.split("/");
-  return (scope.startsWith("fleet/") ? null : repository.groups.get(group)?.rollout) ?? repository.settings.rollout;
+  const group = scope.slice(0, scope.indexOf("/"));
+  return (group === "fleet" ? null : repository.groups.get(group)?.rollout) ?? repository.settings.rollout;
 }
 
 const scopesByGroups = new WeakMap<ReadonlyMap<string, Group>, ReadonlyMap<string, readonly Group[]>>();
@@ -181,9 +188,19 @@ const noGroups: readonly Group[] = [];
  * for each machine, so that a change of one does not wait for another's.
  */
 export function scopesOf(repository: Repository, host: string, machine: string): readonly string[] {
-  const own = groupsOf(repository, host).filter(({ rollout }) => rollout !== null);
-  return own.length === 0 ? [`fleet/${machine}`] : own.map(({ name }) => `${name}/${machine}`);
+  const groups = groupsOf(repository, host);
+  const byMachine = scopes.get(groups) ?? new Map<string, readonly string[]>();
+  scopes.set(groups, byMachine);
+  const known = byMachine.get(machine);
+  if (known !== undefined) return known;
+  const own = groups.filter(({ rollout }) => rollout !== null);
+  const made = own.length === 0 ? [`fleet/${machine}`] : own.map(({ name }) => `${name}/${machine}`);
+  byMachine.set(machine, made);
+  return made;
 }
+
+/** Scopes by the groups of a host and the machine: asked for at each change of a host. */
+const scopes = new WeakMap<readonly Group[], Map<string, readonly string[]>>();
 
 interface PartInput {
   readonly machine: Machine;
@@ -199,7 +216,7 @@ function partsOf(world: World, host: Host, input: PartInput): readonly Part[] {
   const { machine, target, entry } = input;
   // Most hosts are in their targets, and no rollout is under way: then there is nothing to find out.
   if (entry?.state === target && entry.attempt === null && !anyRollout(world)) return noParts;
-  const want = `${machine.name}=${target}@${machineDigest(machine)}`;
+  const want = wantOf(machine, target);
   return scopesOf(world.desired.loaded.repository, host.name, machine.name).flatMap((scope) => {
     const rollout = world.fleet.rollouts[scope];
     const since = rollout === undefined || rollout.phase === "done" ? null : rollout.since;
@@ -253,16 +270,19 @@ function waitsForOthers({ conditions }: MachineRecord): boolean {
   return reason === "GuardWaiting" || reason === "BarrierWaiting";
 }
 
-const digests = new WeakMap<Machine, string>();
+const wants = new WeakMap<Machine, Map<string, string>>();
 
-/** Digest of what a machine does: a change of a description changes nothing. */
-function machineDigest(machine: Machine): string {
-  const known = digests.get(machine);
+/** What is wanted of a machine, with the digest of what it does: a change of a description changes nothing. */
+function wantOf(machine: Machine, target: string): string {
+  let byTarget = wants.get(machine);
+  if (byTarget === undefined) wants.set(machine, (byTarget = new Map()));
+  const known = byTarget.get(target);
   if (known !== undefined) return known;
-  const made = digest({
+  const print = digest({
     transitions: machine.transitions,
     states: [...machine.states.values()].map((state) => ({ ...state, description: "" })),
   });
-  digests.set(machine, made);
+  const made = `${machine.name}=${target}@${print}`;
+  byTarget.set(target, made);
   return made;
 }

@@ -2,6 +2,8 @@
 // A sum is changed by what one host contributes, so a decision about one host does not ask all others.
 import { digest } from "../model/digest.ts";
 import { emptyFleet } from "../model/record.ts";
+import { Line, type LinePart } from "./line.ts";
+import { Seen } from "./seen.ts";
 import { groupsOf, type Part, type Stage, type Standing, standingOf } from "./standing.ts";
 import type { World } from "./world.ts";
 
@@ -65,48 +67,19 @@ function set(values: Map<string, number>, [name, value]: readonly [string, numbe
   else values.delete(name);
 }
 
-/** Hosts that wait at a gate, in the order in which they are let through. */
-class Line {
-  private readonly places: { readonly rank: string; readonly name: string }[] = [];
-
-  get length(): number {
-    return this.places.length;
-  }
-
-  /** Hosts before this place. */
-  ahead(rank: string): number {
-    let [low, high] = [0, this.places.length];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if ((this.places[middle]?.rank ?? "") < rank) low = middle + 1;
-      else high = middle;
-    }
-    return low;
-  }
-
-  add(rank: string, name: string): void {
-    this.places.splice(this.ahead(rank), 0, { rank, name });
-  }
-
-  remove(rank: string, name: string): void {
-    const at = this.ahead(rank);
-    if (this.places[at]?.name === name) this.places.splice(at, 1);
-  }
-
-  first(most: number): string[] {
-    return this.places.slice(0, most).map(({ name }) => name);
-  }
-}
-
 const noGroup: GroupTally = { down: 0, acted: 0 };
 
 export class Tally {
+  /** Hosts as guards see them. */
+  readonly seen: Seen = new Seen();
   private readonly standings = new Map<string, Standing>();
   private readonly groups = new Map<string, { down: number; acted: number }>();
   private readonly scopes = new Map<string, Scope>();
   private readonly holders = new Map<string, Map<string, number>>();
   private readonly lines = new Map<string, Line>();
   private readonly losses = new Map<string, number>();
+  /** The same in the order of their times, so that those of the last minutes are found without asking all. */
+  private readonly lossLine = new Line();
   private readonly replacements = new Map<string, number>();
   /** Hosts in all. */
   total = 0;
@@ -118,29 +91,36 @@ export class Tally {
   static of(world: Omit<World, "tally">): Tally {
     const tally = new Tally();
     const whole = { ...world, tally };
-    for (const name of world.desired.loaded.repository.hosts.keys()) tally.update(whole, name);
+    for (const name of world.desired.loaded.repository.hosts.keys()) tally.take(whole, name, null);
     return tally;
   }
 
   /** Takes in how a host stands now. Returns the gates that this may have opened, or null when it stands as before. */
   update(world: World, name: string): ReadonlySet<string> | null {
+    const opened = new Set<string>();
+    return this.take(world, name, opened) ? opened : null;
+  }
+
+  /** True when the host stands otherwise than before. Nobody waits where no gates are asked for. */
+  private take(world: World, name: string, opened: Set<string> | null): boolean {
+    this.seen.touch(name);
     const { repository } = world.desired.loaded;
     const host = repository.hosts.get(name);
     const before = this.standings.get(name);
     const after = host && standingOf(world, host);
-    if (before !== undefined && after !== undefined && sameStanding(before, after)) return null;
-    const opened = new Set<string>();
+    if (before !== undefined && after !== undefined && sameStanding(before, after)) return false;
     if (before !== undefined) this.add(world, name, before, { sign: -1, opened });
     if (after === undefined) this.standings.delete(name);
     else {
       this.standings.set(name, after);
       this.add(world, name, after, { sign: 1, opened });
     }
-    return opened;
+    return true;
   }
 
   /** Forgets everything: groups, or the repository as a whole, are not what they were. */
   clear(): void {
+    this.seen.clear();
     for (const part of [
       this.standings,
       this.groups,
@@ -148,6 +128,7 @@ export class Tally {
       this.holders,
       this.lines,
       this.losses,
+      this.lossLine,
       this.replacements,
     ])
       part.clear();
@@ -186,14 +167,19 @@ export class Tally {
     return this.lines.get(gate)?.length ?? 0;
   }
 
-  /** The first hosts in a gate's line. */
-  firstIn(gate: string, most: number): readonly string[] {
-    return this.lines.get(gate)?.first(most) ?? [];
+  /** The first hosts in a gate's line, but for those up to the place `after`; `last` is the place of the last one, also of those. */
+  firstIn(gate: string, part: LinePart): { readonly names: readonly string[]; readonly last: string | null } {
+    return this.lines.get(gate)?.first(part) ?? nobody;
   }
 
   /** When each host was lost that is known to have been, milliseconds since the epoch. */
   lost(): ReadonlyMap<string, number> {
     return this.losses;
+  }
+
+  /** Hosts that were lost after a time, milliseconds since the epoch, the one that was lost first before the others. */
+  lostSince(from: number): readonly string[] {
+    return this.lossLine.first({ most: this.losses.size, end: null, after: `${timeRank(from)}\uffff` }).names;
   }
 
   /** When each host was replaced that was, milliseconds since the epoch. */
@@ -205,31 +191,31 @@ export class Tally {
     world: World,
     name: string,
     standing: Standing,
-    { sign, opened }: { readonly sign: 1 | -1; readonly opened: Set<string> },
+    { sign, opened }: { readonly sign: 1 | -1; readonly opened: Set<string> | null },
   ): void {
     const { available, acted, reported, region, lostAt, replacedAt, parts, permits, waiting } = standing;
     this.total += sign;
     if (reported) this.reported += sign;
     if (acted) this.acted += sign;
-    if (lostAt !== null) set(this.losses, [name, lostAt], sign);
+    if (lostAt !== null) this.addLoss(name, lostAt, sign);
     if (replacedAt !== null) set(this.replacements, [name, replacedAt], sign);
-    if (acted || reported) opened.add("fleet").add("quiet");
+    if (acted || reported) opened?.add("fleet").add("quiet");
     for (const group of groupsOf(world.desired.loaded.repository, name)) {
       this.addToGroup(group.name, { down: available ? 0 : sign, acted: acted ? sign : 0 });
-      opened.add(`group ${group.name}`).add(`acting ${group.name}`);
+      opened?.add(`group ${group.name}`).add(`acting ${group.name}`);
     }
     for (const part of parts) {
       const scope = this.scopes.get(part.scope) ?? new Scope();
       this.scopes.set(part.scope, scope);
       scope.add(name, region, part, sign);
       if (scope.size === 0) this.scopes.delete(part.scope);
-      opened.add(`rollout ${part.scope}`);
+      opened?.add(`rollout ${part.scope}`);
     }
     for (const [governor, until] of permits) {
       const held = this.holders.get(governor) ?? new Map<string, number>();
       this.holders.set(governor, held);
       set(held, [name, until], sign);
-      opened.add(`governor ${governor}`);
+      opened?.add(`governor ${governor}`);
     }
     for (const { gate, rank } of waiting) {
       const line = this.lines.get(gate) ?? new Line();
@@ -237,7 +223,17 @@ export class Tally {
       if (sign > 0) line.add(rank, name);
       else line.remove(rank, name);
       if (line.length === 0) this.lines.delete(gate);
-      opened.add(gate);
+      opened?.add(gate);
+    }
+  }
+
+  private addLoss(name: string, at: number, sign: 1 | -1): void {
+    if (sign > 0) {
+      this.losses.set(name, at);
+      this.lossLine.add(`${timeRank(at)} ${name}`, name);
+    } else {
+      this.losses.delete(name);
+      this.lossLine.remove(`${timeRank(at)} ${name}`, name);
     }
   }
 
@@ -249,6 +245,12 @@ export class Tally {
   }
 }
 
+/** A time as text that sorts as times do. */
+function timeRank(at: number): string {
+  return String(Math.max(0, Math.floor(at))).padStart(15, "0");
+}
+
+const nobody = { names: [], last: null };
 const noHolders: ReadonlyMap<string, number> = new Map();
 
 function sameStanding(a: Standing, b: Standing): boolean {

@@ -6,10 +6,16 @@ import { type Applied, type Attempt, type MachineRecord, type Once, withUpkeep }
 import type { StateClaim } from "../model/report.ts";
 import type { Settings, Step, Transition } from "../model/types.ts";
 
+const definitions = new WeakMap<Transition, string>();
+
 /** Identity of a transition's definition: a changed one starts the count of attempts anew. */
 export function definitionOf(transition: Transition): string {
+  const known = definitions.get(transition);
+  if (known !== undefined) return known;
   const { from, to, steps } = transition;
-  return digest({ from, to, steps });
+  const made = digest({ from, to, steps });
+  definitions.set(transition, made);
+  return made;
 }
 
 /** The attempt that a transition starts or goes on with. Steps that ended well are not run again if the attempt was interrupted. */

@@ -6,6 +6,7 @@ import type { DesiredCommit } from "../model/ports.ts";
 import type { FleetRecord, MachineRecord, SubjectRecord } from "../model/record.ts";
 import type { HostReport } from "../model/report.ts";
 import type { Group, Host, Repository, Settings } from "../model/types.ts";
+import type { SeenHost } from "./seen.ts";
 import type { Tally } from "./tally.ts";
 
 export interface World {
@@ -60,7 +61,7 @@ export function silentAfterMs(world: Pick<World, "desired">, host: Host): number
   return Math.min(agentSilentMs, lostAfterMs(world.desired.loaded.repository, host));
 }
 
-export function subjectOf(world: World, name: string): AnySubject | null {
+export function subjectOf(world: Pick<World, "desired">, name: string): AnySubject | null {
   const { hosts, groups } = world.desired.loaded.repository;
   return hosts.get(name) ?? groups.get(name) ?? null;
 }
@@ -116,6 +117,15 @@ function seenByOthers(world: World, host: Host): CelHost {
   return value;
 }
 
+/** The same, and until when it is so: a silent agent is not known any more. */
+function seenNow(world: World, name: string): SeenHost {
+  const host = must(world.desired.loaded.repository.hosts, name);
+  const value = seenByOthers(world, host);
+  const report = world.reports.get(name);
+  const expires = host.transport === "agent" && report !== undefined && value.states !== undefined;
+  return { value, until: expires ? report.at + silentAfterMs(world, host) : Number.POSITIVE_INFINITY };
+}
+
 /** When the host itself was last heard, milliseconds since the epoch. A look that did not reach it, or another machine, is not the host. */
 function reportedAt(world: World, name: string): number | null {
   const report = world.reports.get(name);
@@ -145,8 +155,11 @@ export function guardValues(world: World, subject: AnySubject, [machine, entry]:
     }),
     report: new CelReport(world.reports.get(subject.name)?.facts ?? {}),
     record: new CelRecord(entry.state, new Date(entry.since)),
-    group: (name) => groups.get(name)?.members.map((member) => seenByOthers(world, must(hosts, member))),
-    hosts: () => [...hosts.values()].map((host) => seenByOthers(world, host)),
+    group: (name) => {
+      const group = groups.get(name);
+      return group && world.tally.seen.list(world, [`group ${name}`, group.members], seenNow);
+    },
+    hosts: () => world.tally.seen.list(world, ["hosts", hosts.keys()], seenNow),
     now: new Date(world.now),
     updates: entry.updates,
   };

@@ -126,7 +126,9 @@ function sumsOf({ desired, records }: World, tally: Tally): string {
     groups: [...groups.keys()].map((name) => tally.group(name)),
     scopes,
     permits: [...settings.governors.keys()].map((name) => [...tally.permits(name)].toSorted()),
-    lines: [...gates].toSorted().map((gate) => [gate, tally.waitingAt(gate), tally.firstIn(gate, 100)]),
+    lines: [...gates]
+      .toSorted()
+      .map((gate) => [gate, tally.waitingAt(gate), tally.firstIn(gate, { most: 100, end: null, after: null })]),
     lost: [...tally.lost()].toSorted(),
     replaced: [...tally.replaced()].toSorted(),
   };
