@@ -437,8 +437,9 @@ export class Engine {
         repair: act.repair ?? reason,
         ms: this.ports.clock.now() - began,
       });
-    else if (end === "entered") this.noteEntered(act, { ...names, ms: this.ports.clock.now() - began });
-    else if (subject.kind === "host" && subject.transport !== "agent") this.looks.now(name);
+    if (end === "entered") this.noteEntered(act, { ...names, ms: this.ports.clock.now() - began });
+    // What became of it is seen at once: a rollout goes on only when what was entered holds.
+    if (subject.kind === "host" && subject.transport !== "agent") this.looks.now(name);
   }
 
   private noteEntered(
@@ -544,7 +545,8 @@ export class Engine {
       { state, revision },
     ]);
     const checkOf = (machine: string, claim: StateClaim): Check | null => this.checkOf(name, machine, claim);
-    return this.ports.looker.look(host, checkOf, Object.fromEntries(recorded));
+    const report = await this.ports.looker.look(host, checkOf, Object.fromEntries(recorded));
+    return { ...report, at: this.ports.clock.now() };
   }
 
   private checkOf(name: string, machine: string, claim: StateClaim): Check | null {

@@ -65,14 +65,14 @@ function ownVerdict(
   reason: string,
   { word, at }: Pick<Verdict, "word" | "at">,
 ): MachineRecord | null {
-  const { waiting } = upkeepOf(entry);
+  const { barrier } = upkeepOf(entry);
   switch (reason) {
     case "BarrierAsks":
     case "BarrierFailed":
-      if (waiting === null) return null;
+      if (barrier === null) return null;
       // Going on without the others, or waiting for them anew.
       return withUpkeep(entry, {
-        waiting: word === "skip" ? { ...waiting, waived: true } : { for: waiting.for, since: at },
+        barrier: word === "skip" ? { ...barrier, waived: true } : { for: barrier.for, since: at },
       });
     case "DriftAlert":
       return word === "retry" ? withUpkeep(entry, { waiting: { for: driftGate, since: at, waived: true } }) : null;

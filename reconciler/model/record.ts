@@ -96,6 +96,12 @@ export interface Upkeep {
   /** The target state that it was seen to have left: what brings it back is healing, not a change. */
   readonly fellFrom: string | null;
   readonly waiting: Waiting | null;
+  /** Since when it waits at the barrier of a state, whatever else keeps it meanwhile. */
+  readonly barrier: Waiting | null;
+  /** The change that it has begun and not ended, as rollouts name it. */
+  readonly begun: string | null;
+  /** Automatic transitions in a stretch of time that flapping looks at. */
+  readonly autos: { readonly since: string; readonly count: number } | null;
   /** When it was seen to have left its target, within the time that flapping looks at, oldest first. */
   readonly falls: readonly string[];
   readonly remedies: Readonly<Record<string, RemedyRecord>>;
@@ -159,7 +165,7 @@ export interface Approval {
 
 /** How far a change of targets has spread. */
 export interface RolloutRecord {
-  /** Digest of what is wanted: another one pre-empts it. */
+  /** What is wanted, with a digest of the machine: another one pre-empts it. */
   readonly id: string;
   readonly commit: string;
   readonly since: string;
@@ -176,7 +182,7 @@ export interface FleetRecord {
   readonly holds: readonly FleetHold[];
   /** Latest last. */
   readonly approvals: readonly Approval[];
-  /** By scope: `group NAME`, or `machine NAME` for hosts in no group with a rollout of its own. */
+  /** By scope: `GROUP/MACHINE=TARGET`, with `fleet` for hosts in no group with a rollout of its own. */
   readonly rollouts: Readonly<Record<string, RolloutRecord>>;
   /** How long transitions take, in milliseconds, smoothed, by `MACHINE/STATE` entered. */
   readonly durations: Readonly<Record<string, number>>;
@@ -216,10 +222,18 @@ export const emptyFleet: FleetRecord = {
   released: null,
 };
 
-const emptyUpkeep: Upkeep = { fellFrom: null, waiting: null, falls: [], remedies: {} };
+const emptyUpkeep: Upkeep = {
+  fellFrom: null,
+  waiting: null,
+  barrier: null,
+  begun: null,
+  autos: null,
+  falls: [],
+  remedies: {},
+};
 
 export function upkeepOf({ upkeep }: Pick<MachineRecord, "upkeep">): Upkeep {
-  return upkeep ?? emptyUpkeep;
+  return upkeep === undefined ? emptyUpkeep : { ...emptyUpkeep, ...upkeep };
 }
 
 /** States that are left to be replayed, the next one first. */

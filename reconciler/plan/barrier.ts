@@ -47,8 +47,8 @@ export type BarrierVerdict =
 
 /** Whether a machine that wants to enter a state behind a barrier may. `since`: from when it has waited there; null from now on. */
 export function barrierVerdict(world: World, barrier: Barrier, to: string, entry: MachineRecord): BarrierVerdict {
-  const { waiting } = upkeepOf(entry);
-  const waited = waiting?.for === barrierGate(to) ? waiting : null;
+  const { barrier: at } = upkeepOf(entry);
+  const waited = at?.for === barrierGate(to) ? at : null;
   if (waited?.waived === true) return { kind: "open" };
   const { arrived, needed } = arrivalsAt(world, barrier);
   const group = world.desired.loaded.repository.groups.get(barrier.group);
@@ -94,4 +94,8 @@ function wantedText(
 /** Name under which it is recorded that a machine waits at the barrier of a state. */
 export function barrierGate(state: string): string {
   return `barrier ${state}`;
+}
+
+export function isBarrierGate(gate: string): boolean {
+  return gate.startsWith("barrier ");
 }

@@ -13,9 +13,10 @@ import {
 } from "../model/record.ts";
 import { same } from "../model/same.ts";
 import type { Host, Machine, Transition } from "../model/types.ts";
+import { isBarrierGate } from "./barrier.ts";
 import { conditionsFor, readyOf, unknownConditions, withConditions } from "./conditions.ts";
 import { driftOf, flappingOf } from "./drift.ts";
-import { type Closed, closedGate } from "./gates.ts";
+import { type Closed, closedGate, purposeOf } from "./gates.ts";
 import { type Next, type NextResult, nextOf } from "./next.ts";
 import { fenced, observe, toReplayAlive } from "./observe.ts";
 import { Overlay } from "./overlay.ts";
@@ -30,6 +31,7 @@ import {
 } from "./recovery.ts";
 import { type Due, lookAtRemedies } from "./remedies.ts";
 import { replacementOf } from "./replace.ts";
+import { wantOf } from "./stage.ts";
 import { Tally } from "./tally.ts";
 import { beginAttempt, entered, sameWay } from "./transition.ts";
 import {
@@ -163,8 +165,10 @@ class Draft {
     const { lost } = this.record;
     const at = subject.kind === "host" ? losesAt(world, subject) : null;
     if (at !== null && at > world.now) this.wake(at);
-    if (subject.kind === "host" && lost?.silent === true && !world.inFlight.has(subject.name)) this.replace(subject);
+    const isOurs = subject.kind === "host" && lost?.silent === true && !world.inFlight.has(subject.name);
+    const refusal = isOurs ? this.replace(subject) : null;
     if (this.act !== null) return;
+    const yet = refusal === null ? "" : `; it is not replaced yet: ${refusal}`;
     const why =
       lost?.quarantined === true
         ? {
@@ -172,7 +176,7 @@ class Draft {
             message: `${lost.failed.length} recoveries failed within a day: look at the host, then stateward retry ${subject.name}`,
           }
         : lost?.silent === true
-          ? { reason: "Lost", message: `lost since ${lost.at}: ${message}` }
+          ? { reason: "Lost", message: `lost since ${lost.at}: ${message}${yet}` }
           : { reason, message };
     for (const name of subject.machines.keys()) {
       const entry = this.record.machines[name];
@@ -180,12 +184,13 @@ class Draft {
     }
   }
 
-  /** A lost host whose recovery says replace: the life that was recorded is over before another one is made. */
-  private replace(host: Host): void {
+  /** A lost host whose recovery says replace: the life that was recorded is over before another one is made. Returns why not now. */
+  private replace(host: Host): string | null {
     const { world } = this;
     const failsAt = replacementFailsAt(world, host, this.record);
-    if (failsAt !== null) return this.wake(failsAt);
-    if (recoveryOf(world.desired.loaded.repository, host).whenLost === "replace") this.makeAnew(host);
+    if (failsAt !== null) this.wake(failsAt);
+    const isWanted = failsAt === null && recoveryOf(world.desired.loaded.repository, host).whenLost === "replace";
+    return isWanted ? this.makeAnew(host) : null;
   }
 
   /** Begins to replace a host, if that may be now. Returns why not. */
@@ -240,7 +245,7 @@ class Draft {
         return;
       }
       this.plans.pop();
-      entry = this.enterAtOnce(machine, entry, next.transition);
+      entry = this.enterAtOnce(machine, entry, next);
     }
     this.put(name, entry);
     this.wake(this.world.now + 1000);
@@ -319,8 +324,9 @@ class Draft {
     return transition.steps.length === 0 && !leavesMarker(this.subject) && !this.world.inFlight.has(this.subject.name);
   }
 
-  private enterAtOnce(machine: Machine, entry: MachineRecord, transition: Transition): MachineRecord {
-    const next = entered(entry, transition.to, machine.initial, {
+  private enterAtOnce(machine: Machine, entry: MachineRecord, go: Extract<Next, { kind: "go" }>): MachineRecord {
+    const { transition } = go;
+    const next = entered(this.changing(machine.name, entry, go), transition.to, machine.initial, {
       now: this.world.now,
       commit: this.world.desired.commit,
     });
@@ -342,7 +348,8 @@ class Draft {
     let settled = withConditions(busy ? entry : this.inLine(name, entry, closed), conditionsFor(next), this.world.now);
     if (next.kind === "inquire") this.act = { kind: "inquire", machine: name, step: next.step };
     if (next.kind === "go") {
-      const begun = due === null ? settled : { ...due.begun, conditions: settled.conditions };
+      const begun =
+        due === null ? this.changing(name, settled, next) : { ...due.begun, conditions: settled.conditions };
       settled = beginAttempt(begun, next.transition, next.reason, this.world.now);
       const repair = due === null ? {} : { repair: due.rung === "remedy" ? due.remedy.name : due.rung };
       this.act = { kind: "start", machine: name, transition: next.transition, reason: next.reason, ...repair };
@@ -352,16 +359,31 @@ class Draft {
 
   /** The machine's place in the line of the gate that it stops at, and what is over once it is in its target. */
   private inLine(name: string, entry: MachineRecord, closed: Closed | null): MachineRecord {
-    const { waiting, fellFrom } = upkeepOf(entry);
-    const isBack =
-      fellFrom !== null &&
+    const { waiting, barrier, fellFrom, begun } = upkeepOf(entry);
+    const isThere =
       entry.state === (this.subject.machines.get(name) ?? null) &&
-      leftToReplay(entry).length === 0;
+      leftToReplay(entry).length === 0 &&
+      entry.attempt === null;
     const gate = closed?.gate ?? null;
-    // A person's word at a barrier holds until the state is entered.
+    // A person's word holds until the state is entered.
     const kept = waiting !== null && (waiting.for === gate || (gate === null && waiting.waived === true));
     const place = kept ? waiting : gate === null ? null : { for: gate, since: isoTime(this.world.now) };
-    return withUpkeep(entry, { waiting: place, fellFrom: isBack ? null : fellFrom });
+    const atBarrier = gate !== null && isBarrierGate(gate) && barrier?.for !== gate ? place : barrier;
+    return withUpkeep(entry, {
+      waiting: place,
+      barrier: isThere ? null : atBarrier,
+      fellFrom: isThere ? null : fellFrom,
+      begun: isThere ? null : begun,
+    });
+  }
+
+  /** The machine's record as it begins a change: from here on it is part of its rollout. */
+  private changing(name: string, entry: MachineRecord, next: Next): MachineRecord {
+    const target = this.subject.machines.get(name) ?? null;
+    const machine = this.world.desired.loaded.repository.machines.get(name);
+    if (this.subject.kind !== "host" || target === null || machine === undefined) return entry;
+    const isChange = purposeOf({ entry, next }, target) === "change";
+    return isChange ? withUpkeep(entry, { begun: wantOf(machine, target) }) : entry;
   }
 
   /** A machine that would move and may not yet is not ready. One that is not ready for another reason already keeps that. */

@@ -40,8 +40,18 @@ export function decideFleet(world: World): FleetDecision {
     rollouts[scope] = step.record;
     summaries.push(step.summary);
   }
-  const record = { ...fleet, holds, braked, rollouts };
+  const record = { ...fleet, holds, braked, rollouts: summaries.length === 0 ? rollouts : kept(rollouts, now) };
   return { record: summaries.length === 0 && same(record, fleet) ? null : record, summaries, wakeAt };
+}
+
+/** How long it is kept that a rollout was done, in milliseconds; Git keeps it after that. */
+const doneKeptMs = 86_400_000;
+
+function kept(rollouts: Readonly<Record<string, RolloutRecord>>, now: number): Record<string, RolloutRecord> {
+  const left = Object.entries(rollouts).filter(
+    ([, { phase, phaseSince }]) => phase !== "done" || Date.parse(phaseSince) > now - doneKeptMs,
+  );
+  return Object.fromEntries(left);
 }
 
 /** Scopes in which something is under way, in order. */

@@ -10,7 +10,8 @@ import { heldText, holdOn } from "./holds.ts";
 import type { Next } from "./next.ts";
 import { recoveryOf } from "./recovery.ts";
 import { rolloutRefusal, rolloutRoom, scopeText } from "./rollout.ts";
-import { groupsOf, hasMovedSince, isUp, regionIndex, regionRank, scopesOf } from "./standing.ts";
+import { wantOf } from "./stage.ts";
+import { changeOf, groupsOf, isUp, regionIndex, regionRank, scopesOf } from "./standing.ts";
 import { sameWay } from "./transition.ts";
 import { windowFor } from "./windows.ts";
 import type { World } from "./world.ts";
@@ -119,15 +120,11 @@ function barrierGateOf(world: World, { machine, entry }: Wanted, { to }: Transit
 
 function rolloutGate(world: World, { host, machine, entry }: Wanted): Closed | null {
   const { repository } = world.desired.loaded;
-  for (const scope of scopesOf(repository, host.name, machine.name)) {
-    const recorded = world.fleet.rollouts[scope];
-    const runs = recorded !== undefined && recorded.phase !== "done" && recorded.id === world.tally.scope(scope).id;
-    const { attempt } = entry;
-    const hasBegun =
-      runs && (hasMovedSince(entry, recorded.since) || (attempt !== null && attempt.startedAt >= recorded.since));
+  const target = host.machines.get(machine.name) ?? "";
+  // What has begun and failed is tried again whatever the rollout does; what has begun and not failed ends its way.
+  const hasBegun = upkeepOf(entry).begun === wantOf(machine, target);
+  for (const scope of hasBegun ? [] : scopesOf(repository, host.name, changeOf(machine.name, target))) {
     const gate = `rollout ${scope}`;
-    // What has begun and failed is tried again whatever the rollout does; what has begun and not failed ends its way.
-    if (hasBegun) continue;
     const refusal = rolloutRefusal(world, scope, host.region ?? "");
     if (refusal !== null)
       return waits(refusal.includes(" is halted: ") ? "RolloutHalted" : "RolloutWaiting", refusal, null, gate);

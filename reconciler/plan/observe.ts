@@ -93,16 +93,15 @@ function toReplay(world: World, name: string, entry: MachineRecord): MachineReco
   const initial = world.desired.loaded.repository.machines.get(name)?.initial ?? entry.state;
   const replay = withoutLoops([...entry.applied.map(({ state }) => state), ...entry.replay], (state) => state);
   const fresh = freshMachine(initial, isoTime(world.now), world.desired.commit);
-  return {
+  const again: MachineRecord = {
     ...fresh,
     revision: entry.revision + 1,
     replay: replay.filter((state) => state !== initial),
     updateKeys: entry.updateKeys,
     conditions: entry.conditions,
-    ...(Object.keys(upkeepOf(entry).remedies).length === 0
-      ? {}
-      : { upkeep: { ...upkeepOf(fresh), remedies: upkeepOf(entry).remedies } }),
   };
+  const { remedies, begun } = upkeepOf(entry);
+  return withUpkeep(again, { remedies, begun });
 }
 
 /**

@@ -101,10 +101,11 @@ function failuresOf({ maxFailures }: RolloutSpec, wave: number): number {
   return wave === 0 ? 0 : maxFailures;
 }
 
-/** `group web (git-server)`, `the fleet (git-server)`. */
+/** `site to v2 in web`, and `site to v2` for the fleet. */
 export function scopeText(scope: string): string {
-  const [group = "", machine = ""] = scope.split(/\/(.*)/s);
-  return group === "fleet" ? machine : `${machine} in ${group}`;
+  const [group = "", change = ""] = scope.split(/\/(.*)/s);
+  const text = change.replace("=", " to ");
+  return group === "fleet" ? text : `${text} in ${group}`;
 }
 
 /** A wave's name for people. */
@@ -129,7 +130,7 @@ export function nextRollout(
   if (recorded === null || recorded.phase === "done" || recorded.id !== tally.id) {
     // Hosts that only wait, held or unheard, do not make a rollout: it begins with the first that could start.
     const isOver = recorded === null || recorded.phase === "done";
-    const isIdle = isOver && tally.pending + tally.active + tally.failed === 0;
+    const isIdle = isOver && tally.pending + tally.active === 0;
     return { step: isIdle ? null : begun(world, scope, recorded), wakeAt: null };
   }
   return goneOn(world, scope, recorded);
@@ -138,12 +139,18 @@ export function nextRollout(
 function finished(world: World, scope: string, recorded: RolloutRecord | null): RolloutStep | null {
   if (recorded === null || recorded.phase === "done") return null;
   const { done } = world.tally.scope(scope);
-  return inPhase(
-    world,
-    recorded,
-    { phase: "done" },
-    `fleet: rollout of ${scopeText(scope)} is done: ${hosts(done)} moved`,
+  const end = done === 0 ? "is over: no host is to be moved any more" : `is done: ${hosts(done)} moved`;
+  return inPhase(world, recorded, { phase: "done" }, `fleet: rollout of ${scopeText(scope)} ${end}`);
+}
+
+/** The rollout that a new one takes the place of: of the same change, defined otherwise, or of another one of the same machine. */
+function preempted(world: World, scope: string, before: RolloutRecord | null): RolloutRecord | null {
+  if (before !== null && before.phase !== "done") return before;
+  const machine = scope.slice(0, scope.indexOf("=") + 1);
+  const others = Object.entries(world.fleet.rollouts).filter(
+    ([other, { phase }]) => other.startsWith(machine) && phase !== "done" && world.tally.scope(other).size === 0,
   );
+  return others.toSorted(([, a], [, b]) => (a.since < b.since ? 1 : -1))[0]?.[1] ?? null;
 }
 
 function begun(world: World, scope: string, before: RolloutRecord | null): RolloutStep {
@@ -151,7 +158,7 @@ function begun(world: World, scope: string, before: RolloutRecord | null): Rollo
   const at = isoTime(world.now);
   const { commit } = world.desired;
   const spec = specOf(world.desired.loaded.repository, scope);
-  const running = before !== null && before.phase !== "done";
+  const other = preempted(world, scope, before);
   const record: RolloutRecord = {
     id,
     commit,
@@ -162,7 +169,8 @@ function begun(world: World, scope: string, before: RolloutRecord | null): Rollo
     message: "",
   };
   const how = `${hosts(size)} in waves of ${wavesOf(spec, size).slice(0, 6).join(", ")}`;
-  const word = running ? `pre-empts the one of ${before.commit.slice(0, 8)} (${before.phase}), and begins` : "begins";
+  const word =
+    other === null ? "begins" : `pre-empts the one of ${other.commit.slice(0, 8)} (${other.phase}), and begins`;
   return { record, summary: `fleet: rollout of ${scopeText(scope)} ${word}: ${how}` };
 }
 

@@ -1,15 +1,9 @@
 // How one host stands, seen from the limits that it shares with others: whether it is up, acted upon, part of a rollout, holding a permit.
-import { digest } from "../model/digest.ts";
-import { emptyRecord, leftToReplay, type MachineRecord, type SubjectRecord, upkeepOf } from "../model/record.ts";
+import { emptyRecord, type MachineRecord, type SubjectRecord, upkeepOf } from "../model/record.ts";
 import type { Group, Host, Machine, Repository } from "../model/types.ts";
 import { holdOn } from "./holds.ts";
+import { type Stage, type StageInput, stageOf, wantOf } from "./stage.ts";
 import { currentReport, type World } from "./world.ts";
-
-/**
- * Where a host is in a rollout. `active`: begun and on its way. `parked`: nothing can be started on it now, because it is held, not
- * heard or stalled for another reason. Hosts that the rollout does not move have no stage.
- */
-export type Stage = "pending" | "active" | "done" | "failed" | "parked";
 
 export interface Part {
   readonly scope: string;
@@ -49,6 +43,8 @@ export function standingOf(world: World, host: Host): Standing {
   // A host that answers in another life is not where its record says, also before that is taken in.
   let available = heard && said.report.incarnation === record.incarnation && !flying;
   let acted = flying;
+  let held: boolean | null = null;
+  const isHeld = (): boolean => (held ??= holdOn(world, host) !== null);
   let parts: Part[] | null = null;
   let permits: Map<string, number> | null = null;
   let waiting: { gate: string; rank: string }[] | null = null;
@@ -57,17 +53,26 @@ export function standingOf(world: World, host: Host): Standing {
     const entry = record.machines[name];
     if (machine === undefined) continue;
     if (entry?.attempt?.status === "running") {
-      acted = true;
+      available = false;
+      // An attempt that was left open on a host that is held, or not heard, acts upon nobody.
+      if (heard && !isHeld()) acted = true;
       permits = permitsOf(world, { machine, entry, permits });
     }
     if (hasAvailability(machine) && machine.states.get(entry?.state ?? "")?.available !== true) available = false;
     if (target !== null) {
-      const found = partsOf(world, host, { machine, entry, target, record, heard, flying });
+      const found = partsOf(world, host, {
+        machine,
+        entry,
+        target,
+        record,
+        report: heard ? said.report : null,
+        flying,
+      });
       if (found.length > 0) (parts ??= []).push(...found);
     }
     const wait = entry === undefined ? null : upkeepOf(entry).waiting;
     // Whoever is not heard could not use a place, and must not keep it from those behind. Its time of arrival stays recorded.
-    if (wait !== null && wait.waived !== true && heard)
+    if (wait !== null && wait.waived !== true && heard && !isHeld())
       (waiting ??= []).push({ gate: wait.for, rank: rankOf(world, host, wait.for, wait.since) });
   }
   return {
@@ -184,43 +189,39 @@ export function groupsOf({ groups }: Pick<Repository, "groups">, host: string): 
 const noGroups: readonly Group[] = [];
 
 /**
- * The rollouts that a host's change of one machine belongs to: of each group with a rollout of its own, else of the fleet. One scope
- * for each machine, so that a change of one does not wait for another's.
+ * The rollouts that a host's change belongs to: of each group with a rollout of its own, else of the fleet. One scope for each machine
+ * and target, so that a change neither waits for another one's hosts, nor lifts its halt.
  */
-export function scopesOf(repository: Repository, host: string, machine: string): readonly string[] {
+export function scopesOf(repository: Repository, host: string, change: string): readonly string[] {
   const groups = groupsOf(repository, host);
-  const byMachine = scopes.get(groups) ?? new Map<string, readonly string[]>();
-  scopes.set(groups, byMachine);
-  const known = byMachine.get(machine);
+  const byChange = scopes.get(groups) ?? new Map<string, readonly string[]>();
+  scopes.set(groups, byChange);
+  const known = byChange.get(change);
   if (known !== undefined) return known;
   const own = groups.filter(({ rollout }) => rollout !== null);
-  const made = own.length === 0 ? [`fleet/${machine}`] : own.map(({ name }) => `${name}/${machine}`);
-  byMachine.set(machine, made);
+  const made = own.length === 0 ? [`fleet/${change}`] : own.map(({ name }) => `${name}/${change}`);
+  byChange.set(change, made);
   return made;
 }
 
-/** Scopes by the groups of a host and the machine: asked for at each change of a host. */
-const scopes = new WeakMap<readonly Group[], Map<string, readonly string[]>>();
-
-interface PartInput {
-  readonly machine: Machine;
-  readonly entry: MachineRecord | undefined;
-  readonly target: string;
-  readonly record: SubjectRecord;
-  readonly heard: boolean;
-  readonly flying: boolean;
+/** A machine and the state that it is to be in, as scopes name them. */
+export function changeOf(machine: string, target: string): string {
+  return `${machine}=${target}`;
 }
 
+/** Scopes by the groups of a host and the change: asked for at each change of a host. */
+const scopes = new WeakMap<readonly Group[], Map<string, readonly string[]>>();
+
 /** The host's part in the rollouts of one machine. */
-function partsOf(world: World, host: Host, input: PartInput): readonly Part[] {
+function partsOf(world: World, host: Host, input: Omit<StageInput, "want" | "since">): readonly Part[] {
   const { machine, target, entry } = input;
   // Most hosts are in their targets, and no rollout is under way: then there is nothing to find out.
   if (entry?.state === target && entry.attempt === null && !anyRollout(world)) return noParts;
   const want = wantOf(machine, target);
-  return scopesOf(world.desired.loaded.repository, host.name, machine.name).flatMap((scope) => {
+  return scopesOf(world.desired.loaded.repository, host.name, changeOf(machine.name, target)).flatMap((scope) => {
     const rollout = world.fleet.rollouts[scope];
     const since = rollout === undefined || rollout.phase === "done" ? null : rollout.since;
-    const stage = stageOf(world, host, { ...input, since });
+    const stage = stageOf(world, host, { ...input, want, since });
     return stage === null ? [] : [{ scope, stage, want }];
   });
 }
@@ -228,61 +229,4 @@ function partsOf(world: World, host: Host, input: PartInput): readonly Part[] {
 function anyRollout({ fleet }: World): boolean {
   for (const scope in fleet.rollouts) if (fleet.rollouts[scope]?.phase !== "done") return true;
   return false;
-}
-
-/** `since`: when the rollout began; null when none is recorded. */
-function stageOf(world: World, host: Host, input: PartInput & { readonly since: string | null }): Stage | null {
-  const { entry, target, record, heard, flying, since } = input;
-  if (entry === undefined) return "parked";
-  const { attempt, state } = entry;
-  const isReplaying = leftToReplay(entry).length > 0;
-  const upkeep = upkeepOf(entry);
-  const begun = hasMovedSince(entry, since);
-  if (state === target && attempt === null && !isReplaying) return begun ? "done" : null;
-  const fellNow = since !== null && upkeep.falls.some((at) => at >= since);
-  if (upkeep.fellFrom === target || isReplaying || isRepair(attempt)) return fellNow ? "failed" : null;
-  if (attempt?.status === "running" || (flying && attempt !== null)) return "active";
-  const stalled = entry.conditions.some(({ type }) => type === "Stalled");
-  const tried = attempt !== null && since !== null && attempt.startedAt >= since;
-  if (stalled) return tried ? "failed" : "parked";
-  // A change that silences hosts must not spread because they are silent: whoever has begun keeps its place, and what failed has failed.
-  if (!heard && (tried || begun)) return tried ? "failed" : "active";
-  if (!heard || record.lost?.quarantined === true || holdOn(world, host) !== null) return "parked";
-  if (waitsForOthers(entry)) return "parked";
-  return begun || tried ? "active" : "pending";
-}
-
-/** Whether a machine has entered a state since a time. One that was only seen for the first time since then has not. */
-export function hasMovedSince(
-  { since: at, revision }: Pick<MachineRecord, "since" | "revision">,
-  since: string | null,
-): boolean {
-  return since !== null && revision > 0 && at >= since;
-}
-
-function isRepair(attempt: MachineRecord["attempt"]): boolean {
-  return attempt?.status === "running" && ["remedy", "replace", "replay"].includes(attempt.reason);
-}
-
-/** A host that waits for others holds no place that those others may need. */
-function waitsForOthers({ conditions }: MachineRecord): boolean {
-  const reason = conditions.find(({ type }) => type === "Ready")?.reason;
-  return reason === "GuardWaiting" || reason === "BarrierWaiting";
-}
-
-const wants = new WeakMap<Machine, Map<string, string>>();
-
-/** What is wanted of a machine, with the digest of what it does: a change of a description changes nothing. */
-function wantOf(machine: Machine, target: string): string {
-  let byTarget = wants.get(machine);
-  if (byTarget === undefined) wants.set(machine, (byTarget = new Map()));
-  const known = byTarget.get(target);
-  if (known !== undefined) return known;
-  const print = digest({
-    transitions: machine.transitions,
-    states: [...machine.states.values()].map((state) => ({ ...state, description: "" })),
-  });
-  const made = `${machine.name}=${target}@${print}`;
-  byTarget.set(target, made);
-  return made;
 }

@@ -1,10 +1,10 @@
 // Sums over the fleet that limits are held against: how many hosts of a group are down, how far a rollout is, who holds which permit.
 // A sum is changed by what one host contributes, so a decision about one host does not ask all others.
-import { digest } from "../model/digest.ts";
 import { emptyFleet } from "../model/record.ts";
 import { Line, type LinePart } from "./line.ts";
 import { Seen } from "./seen.ts";
-import { groupsOf, type Part, type Stage, type Standing, standingOf } from "./standing.ts";
+import type { Stage } from "./stage.ts";
+import { groupsOf, type Part, type Standing, standingOf } from "./standing.ts";
 import type { World } from "./world.ts";
 
 export interface GroupTally {
@@ -33,7 +33,7 @@ class Scope implements ScopeTally {
   private known: string | null = null;
 
   get id(): string {
-    this.known ??= digest([...this.wants.keys()].toSorted());
+    this.known ??= [...this.wants.keys()].toSorted().join(" ");
     return this.known;
   }
 

@@ -129,7 +129,7 @@ export function entered(
   // What stood before the state in a replay is done with, also where a detour or a removed state led around it.
   const replay = entry.replay.slice(entry.replay.lastIndexOf(state) + 1);
   return {
-    ...withUpkeep(entry, { waiting: null }),
+    ...withUpkeep(entry, { waiting: null, barrier: null }),
     state,
     since: at,
     desired: commit,

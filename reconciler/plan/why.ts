@@ -134,7 +134,7 @@ class Asking {
         return { goesOnIf: `a person asked for it (stateward replay ${name})` };
       case "BarrierAsks":
       case "BarrierFailed": {
-        const to = upkeepOf(entry ?? {}).waiting?.for.replace(/^barrier /, "") ?? "";
+        const to = upkeepOf(entry ?? {}).barrier?.for.replace(/^barrier /, "") ?? "";
         return { goesOnIf: `a person said go on (stateward skip ${name}) for ${to}` };
       }
       default:

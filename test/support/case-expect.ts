@@ -169,7 +169,9 @@ const rolloutKeys = ["phase", "wave", "waves", "message", "pending", "active", "
 function compareRollouts({ rig }: Play, value: unknown): void {
   const views = rig.coordination.fleet().rollouts;
   for (const [scope, expected] of Object.entries(fields(value, "rollouts"))) {
-    const view = views.find((item) => item.scope === scope);
+    // GROUP/MACHINE stands for the change of that machine that began last.
+    const ofScope = views.filter((item) => item.scope === scope || item.scope.startsWith(`${scope}=`));
+    const [view] = ofScope.toSorted((a, b) => (a.since < b.since ? 1 : -1));
     if (expected === null) {
       assert.is(view, undefined, `no rollout ${scope}`);
       continue;

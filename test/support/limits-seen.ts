@@ -1,6 +1,7 @@
 // The limits of a fleet, held against what records, reports and running transitions say, without the sums that decisions are made with.
 import * as assert from "uvu/assert";
 import { upkeepOf } from "../../reconciler/model/record.ts";
+import { holdOn } from "../../reconciler/plan/holds.ts";
 import type { World } from "../../reconciler/plan/world.ts";
 import { type FleetSketch, hostName } from "./fleets.ts";
 
@@ -8,6 +9,8 @@ interface Seen {
   /** Heard in the life that is recorded, at rest, and each machine in a state that counts as up. */
   readonly up: boolean;
   readonly acted: boolean;
+  /** A transition was begun and has not ended, also where nothing is done about it now, because the host is held or not heard. */
+  readonly open: boolean;
   /** Acted upon because its target is another, not to bring it back to where it was. */
   readonly changed: boolean;
   readonly life: string | null;
@@ -34,7 +37,8 @@ export class LimitsSeen {
     for (const [name, now] of after) {
       const was = before.get(name);
       if (was === undefined) continue;
-      const starts = now.acted && !was.acted;
+      // What was begun goes on when it can: its place was taken when it began.
+      const starts = now.acted && !was.acted && !was.open;
       const falls = was.up && !now.up && now.life === was.life;
       if (falls) this.checkGroups(name, after, "up");
       else if (starts && now.changed) this.checkGroups(name, after, "down");
@@ -73,7 +77,10 @@ export class LimitsSeen {
     const name = hostName(index);
     const entries = Object.entries(world.records.get(name)?.machines ?? {});
     const running = entries.filter(([, { attempt }]) => attempt?.status === "running");
-    const acted = running.length > 0 || world.inFlight.has(name);
+    const open = running.length > 0;
+    const host = world.desired.loaded.repository.hosts.get(name);
+    const isLeft = world.reports.get(name)?.reachable !== true || host === undefined || holdOn(world, host) !== null;
+    const acted = world.inFlight.has(name) || (open && !isLeft && !this.isSilent(world, index));
     const changed = running.some(
       ([machine, entry]) =>
         entry.attempt?.reason === "target" && upkeepOf(entry).fellFrom !== this.target(index, machine),
@@ -85,7 +92,12 @@ export class LimitsSeen {
       return holds && attempt?.from !== attempt?.to ? [`${machine} ${attempt?.from} ${attempt?.to}`] : [];
     });
     const life = world.records.get(name)?.incarnation ?? null;
-    return { up: !acted && this.isUp(world, index), acted, changed, life, governed };
+    return { up: !acted && !open && this.isUp(world, index), acted, open, changed, life, governed };
+  }
+
+  private isSilent(world: World, index: number): boolean {
+    const report = world.reports.get(hostName(index));
+    return this.sketch.hosts[index]?.agent === true && world.now - (report?.at ?? 0) >= 180_000;
   }
 
   private target(index: number, machine: string): string | null {
@@ -99,7 +111,7 @@ export class LimitsSeen {
     const [record, report] = [world.records.get(name), world.reports.get(name)];
     if (report?.reachable !== true) return false;
     if (record !== undefined && record.incarnation !== report.incarnation) return false;
-    if (this.sketch.hosts[index]?.agent === true && world.now - report.at >= 180_000) return false;
+    if (this.isSilent(world, index)) return false;
     return this.sketch.machines.every((states, machine) => {
       const state = record?.machines[`m${machine}`]?.state;
       return !states.some(({ available }) => available) || states[Number(state?.slice(1) ?? -1)]?.available === true;

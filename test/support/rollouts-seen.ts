@@ -27,7 +27,7 @@ export class RolloutsSeen {
   next(world: World): void {
     for (const index of this.sketch.hosts.keys())
       for (const machine of this.sketch.machines.keys())
-        for (const scope of this.scopesOf(index, machine)) this.look(world, index, { machine, scope });
+        for (const scope of this.scopesOf(world, index, machine)) this.look(world, index, { machine, scope });
     for (const [scope, { wave }] of Object.entries(world.fleet.rollouts)) {
       const before = this.waves.get(scope);
       if (before !== undefined && wave > before)
@@ -63,11 +63,13 @@ export class RolloutsSeen {
     return `the failure of ${[...(this.failed.get(scope) ?? [])].join(", ")}`;
   }
 
-  private scopesOf(index: number, machine: number): string[] {
+  private scopesOf(world: World, index: number, machine: number): string[] {
     const { hosts, groups } = this.sketch;
     const own = groups.flatMap((rollout, group) =>
       rollout !== null && hosts[index]?.groups[group] ? [`g${group}`] : [],
     );
-    return (own.length === 0 ? ["fleet"] : own).map((scope) => `${scope}/m${machine}`);
+    const target = world.desired.loaded.repository.hosts.get(hostName(index))?.machines.get(`m${machine}`) ?? null;
+    if (target === null) return [];
+    return (own.length === 0 ? ["fleet"] : own).map((scope) => `${scope}/m${machine}=${target}`);
   }
 }
