@@ -49,7 +49,7 @@ export class LimitsSeen {
 
   /** Whether anything is running, or was left open. */
   anyActed(world: World): boolean {
-    return [...this.look(world).values()].some(({ acted }) => acted);
+    return [...this.look(world).values()].some(({ acted, open }) => acted || open);
   }
 
   /** Whether so many hosts of a group are not up that no other may be taken down. */
@@ -92,7 +92,7 @@ export class LimitsSeen {
       return holds && attempt?.from !== attempt?.to ? [`${machine} ${attempt?.from} ${attempt?.to}`] : [];
     });
     const life = world.records.get(name)?.incarnation ?? null;
-    return { up: !acted && !open && this.isUp(world, index), acted, open, changed, life, governed };
+    return { up: !acted && !open && this.isUp(world, index), acted, open, changed: acted && changed, life, governed };
   }
 
   private isSilent(world: World, index: number): boolean {
