@@ -95,6 +95,8 @@ export interface Waiting {
 export interface Upkeep {
   /** The target state that it was seen to have left: what brings it back is healing, not a change. */
   readonly fellFrom: string | null;
+  /** A person said to bring it back there. */
+  readonly agreed: boolean;
   readonly waiting: Waiting | null;
   /** When it was seen to have left its target, within the time that flapping looks at, oldest first. */
   readonly falls: readonly string[];
@@ -216,7 +218,7 @@ export const emptyFleet: FleetRecord = {
   released: null,
 };
 
-const emptyUpkeep: Upkeep = { fellFrom: null, waiting: null, falls: [], remedies: {} };
+const emptyUpkeep: Upkeep = { fellFrom: null, agreed: false, waiting: null, falls: [], remedies: {} };
 
 export function upkeepOf({ upkeep }: Pick<MachineRecord, "upkeep">): Upkeep {
   return upkeep ?? emptyUpkeep;

@@ -352,7 +352,7 @@ class Draft {
 
   /** The machine's place in the line of the gate that it stops at, and what is over once it is in its target. */
   private inLine(name: string, entry: MachineRecord, closed: Closed | null): MachineRecord {
-    const { waiting, fellFrom } = upkeepOf(entry);
+    const { waiting, fellFrom, agreed } = upkeepOf(entry);
     const isBack =
       fellFrom !== null &&
       entry.state === (this.subject.machines.get(name) ?? null) &&
@@ -361,7 +361,7 @@ class Draft {
     // A person's word at a barrier holds until the state is entered.
     const kept = waiting !== null && (waiting.for === gate || (gate === null && waiting.waived === true));
     const place = kept ? waiting : gate === null ? null : { for: gate, since: isoTime(this.world.now) };
-    return withUpkeep(entry, { waiting: place, fellFrom: isBack ? null : fellFrom });
+    return withUpkeep(entry, { waiting: place, fellFrom: isBack ? null : fellFrom, agreed: agreed && !isBack });
   }
 
   /** A machine that would move and may not yet is not ready. One that is not ready for another reason already keeps that. */
