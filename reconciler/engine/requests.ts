@@ -6,7 +6,6 @@ import type { GuardCompiler } from "../model/guard.ts";
 import type { AgentReport } from "../model/ports.ts";
 import { type MachineRecord, type SubjectRecord, updateKeysMax, upkeepOf, withUpkeep } from "../model/record.ts";
 import type { Machine } from "../model/types.ts";
-import { driftGate } from "../plan/drift.ts";
 import { withoutRemedies } from "../plan/remedies.ts";
 
 /** R3: refuses a report of an earlier life of the host, and one that is not newer than the last. */
@@ -75,7 +74,7 @@ function ownVerdict(
         barrier: word === "skip" ? { ...barrier, waived: true } : { for: barrier.for, since: at },
       });
     case "DriftAlert":
-      return word === "retry" ? withUpkeep(entry, { waiting: { for: driftGate, since: at, waived: true } }) : null;
+      return word === "retry" ? withUpkeep(entry, { agreed: true }) : null;
     case "RemediesExhausted":
       return withoutRemedies(entry);
     default:

@@ -95,6 +95,8 @@ export interface Waiting {
 export interface Upkeep {
   /** The target state that it was seen to have left: what brings it back is healing, not a change. */
   readonly fellFrom: string | null;
+  /** A person said to bring it back there. */
+  readonly agreed: boolean;
   readonly waiting: Waiting | null;
   /** Since when it waits at the barrier of a state, whatever else keeps it meanwhile. */
   readonly barrier: Waiting | null;
@@ -224,6 +226,7 @@ export const emptyFleet: FleetRecord = {
 
 const emptyUpkeep: Upkeep = {
   fellFrom: null,
+  agreed: false,
   waiting: null,
   barrier: null,
   begun: null,

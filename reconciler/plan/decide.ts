@@ -359,20 +359,20 @@ class Draft {
 
   /** The machine's place in the line of the gate that it stops at, and what is over once it is in its target. */
   private inLine(name: string, entry: MachineRecord, closed: Closed | null): MachineRecord {
-    const { waiting, barrier, fellFrom, begun } = upkeepOf(entry);
+    const { waiting, barrier, fellFrom, agreed, begun } = upkeepOf(entry);
     const isThere =
       entry.state === (this.subject.machines.get(name) ?? null) &&
       leftToReplay(entry).length === 0 &&
       entry.attempt === null;
     const gate = closed?.gate ?? null;
-    // A person's word holds until the state is entered.
-    const kept = waiting !== null && (waiting.for === gate || (gate === null && waiting.waived === true));
-    const place = kept ? waiting : gate === null ? null : { for: gate, since: isoTime(this.world.now) };
+    const isSame = waiting !== null && waiting.for === gate;
+    const place = isSame ? waiting : gate === null ? null : { for: gate, since: isoTime(this.world.now) };
     const atBarrier = gate !== null && isBarrierGate(gate) && barrier?.for !== gate ? place : barrier;
     return withUpkeep(entry, {
       waiting: place,
       barrier: isThere ? null : atBarrier,
       fellFrom: isThere ? null : fellFrom,
+      agreed: agreed && !isThere,
       begun: isThere ? null : begun,
     });
   }

@@ -5,16 +5,13 @@ import type { Drift } from "../model/types.ts";
 import type { Closed, Wanted } from "./gates.ts";
 import type { World } from "./world.ts";
 
-/** Name under which a person's word on a drifted host is recorded, until it is back. */
-export const driftGate = "drift";
-
 const correct: Drift = { mode: "correct", untilMs: null };
 
 /** Why a host that left its target is not brought back by itself, or null. */
 export function driftOf(world: World, { host, machine, entry, next }: Wanted, target: string | null): Closed | null {
-  const { fellFrom, waiting } = upkeepOf(entry);
+  const { fellFrom, agreed } = upkeepOf(entry);
   if (next.kind !== "go" || next.reason !== "target" || fellFrom === null || fellFrom !== target) return null;
-  if (waiting?.for === driftGate && waiting.waived === true) return null;
+  if (agreed) return null;
   const { mode, untilMs } = host.drift ?? machine.drift ?? correct;
   const seen = `${fellFrom} was the target, and ${entry.state} is what is seen since ${entry.since}`;
   switch (mode) {

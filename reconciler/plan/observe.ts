@@ -56,7 +56,11 @@ function noteFall(world: World, before: MachineRecord, after: MachineRecord, tar
   if (after.state === before.state || before.state !== target) return after;
   const { withinMs } = world.desired.loaded.repository.settings.flapping;
   const recent = upkeepOf(before).falls.filter((at) => Date.parse(at) > world.now - withinMs);
-  return withUpkeep(after, { fellFrom: target, falls: [...recent, isoTime(world.now)].slice(-fallsMax) });
+  return withUpkeep(after, {
+    fellFrom: target,
+    agreed: false,
+    falls: [...recent, isoTime(world.now)].slice(-fallsMax),
+  });
 }
 
 /** Falls that are kept of a machine. */

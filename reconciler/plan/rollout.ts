@@ -150,7 +150,8 @@ function preempted(world: World, scope: string, before: RolloutRecord | null): R
   const others = Object.entries(world.fleet.rollouts).filter(
     ([other, { phase }]) => other.startsWith(machine) && phase !== "done" && world.tally.scope(other).size === 0,
   );
-  return others.toSorted(([, a], [, b]) => (a.since < b.since ? 1 : -1))[0]?.[1] ?? null;
+  const latest = (entry: readonly [string, RolloutRecord]): string => `${entry[1].since} ${entry[0]}`;
+  return others.toSorted((a, b) => (latest(a) < latest(b) ? 1 : -1))[0]?.[1] ?? null;
 }
 
 function begun(world: World, scope: string, before: RolloutRecord | null): RolloutStep {

@@ -41,8 +41,11 @@ export function stageOf(world: World, host: Host, input: StageInput): Stage | nu
   if (upkeep.fellFrom === target || isRepair(attempt)) return fellNow ? "failed" : null;
   const hasBegun = beganIn(entry, input);
   if (attempt?.status === "running" || (input.flying && attempt !== null)) return hasBegun ? begun(record) : "active";
-  const isStalled = entry.conditions.some(({ type }) => type === "Stalled");
-  if (isStalled) return hasBegun || isOwnFailure(entry, input) ? "failed" : "parked";
+  if (isSpent(world, entry) && isOwnFailure(entry, input)) return "failed";
+  if (entry.conditions.some(({ type }) => type === "Stalled"))
+    return hasBegun || isOwnFailure(entry, input) ? "failed" : "parked";
+  // What had failed when the host fell silent has not come through since.
+  if (hasBegun && report === null && attempt !== null) return "failed";
   if (hasBegun) return waitsForOthers(world, entry, input) ? "parked" : begun(record);
   const isFree = report !== null && record.lost?.quarantined !== true && holdOn(world, host) === null;
   return isFree && !isWaiting(entry) ? "pending" : "parked";
@@ -79,6 +82,12 @@ function hasMovedSince({ since: at, revision }: MachineRecord, since: string | n
 
 function isRepair(attempt: MachineRecord["attempt"]): boolean {
   return attempt?.status === "running" && ["remedy", "replace", "replay"].includes(attempt.reason);
+}
+
+/** All tries were used, also where that was not yet looked at. */
+function isSpent({ desired }: World, { attempt }: MachineRecord): boolean {
+  const { limit } = desired.loaded.repository.settings.attempts;
+  return attempt?.status === "failed" && attempt.number >= limit;
 }
 
 /** A failure on this very way, which a commit that changed something else has not mended. */

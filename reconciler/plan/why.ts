@@ -178,9 +178,10 @@ class Asking {
         );
       case "QuietStart":
       case "TooManyLost":
-        return { goesOnIf: "a person released the brake (stateward brake release)" };
+        // What ends by itself needs no person.
+        return { goesOnIf: timeText(at.at) ?? "a person released the brake (stateward brake release)" };
       default:
-        return at.at === null ? {} : { goesOnIf: `it is ${isoTime(at.at)}` };
+        return { goesOnIf: timeText(at.at) };
     }
   }
 
@@ -304,6 +305,10 @@ class Asking {
       goesOnIf: releaseText(host.name, held.select),
     });
   }
+}
+
+function timeText(at: number | null): string | null {
+  return at === null ? null : `it is ${isoTime(at)}`;
 }
 
 function freed(word: string, name: string): string {

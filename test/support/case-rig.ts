@@ -15,7 +15,14 @@ import type {
   Poll,
 } from "../../reconciler/model/ports.ts";
 import { formatProblem, hasErrors } from "../../reconciler/model/problem.ts";
-import { emptyRecord, freshMachine, type MachineRecord, type SubjectRecord } from "../../reconciler/model/record.ts";
+import {
+  emptyFleet,
+  emptyRecord,
+  fleetSubject,
+  freshMachine,
+  type MachineRecord,
+  type SubjectRecord,
+} from "../../reconciler/model/record.ts";
 import type { StateClaim } from "../../reconciler/model/report.ts";
 import { type LoadedRepository, RepositoryLoader } from "../../reconciler/model/repository.ts";
 import { windowError } from "../../reconciler/plan/windows.ts";
@@ -158,6 +165,7 @@ export class Rig {
     this.branch.push(this.files, firstCommit, null);
     const { loaded } = this.loadedNow();
     for (const host of this.hostsGiven) if (!host.isUnseen) await this.seed(host, loaded);
+    await this.seedDurations();
     await this.start(true);
     this.beat();
     await this.clock.pass(leadMs);
@@ -188,7 +196,7 @@ export class Rig {
       const machine = repository.machines.get(name);
       if (machine === undefined || file === undefined) continue;
       const path = findPath(machine, machine.initial, state) ?? slip(host.name, `no way leads to ${state}`);
-      const applied = path.map(({ to }) => ({ state: to, at, desired: firstCommit, ...this.took(name, to) }));
+      const applied = path.map(({ to }) => ({ state: to, at, desired: firstCommit }));
       machines[name] = { ...freshMachine(state, at, firstCommit), revision: 1, applied };
       if (file.transport !== "agent")
         await this.hosts.mark({ host: file, incarnation, machine: name, claim: { state, revision: 1 } });
@@ -197,9 +205,13 @@ export class Rig {
     await this.record.append({ record, summary: null, desired: firstCommit });
   }
 
-  private took(machine: string, state: string): { ms?: number } {
-    const took = fields(this.given.took ?? {}, "took")[`${machine}/${state}`];
-    return took === undefined ? {} : { ms: duration(took, "took") };
+  /** How long transitions took until now, as it is recorded of the fleet. */
+  private async seedDurations(): Promise<void> {
+    const took = Object.entries(fields(this.given.took ?? {}, "took"));
+    if (took.length === 0) return;
+    const durations = Object.fromEntries(took.map(([key, value]) => [key, duration(value, "took")]));
+    const record = fleetSubject({ ...emptyFleet, durations });
+    await this.record.append({ record, summary: null, desired: firstCommit });
   }
 
   /** `isFollowing`: it looks at the branch before it leads, as it does in production. */

@@ -1,5 +1,6 @@
 // What happens in a case, one thing a step: time passes, hosts report or fall silent, people push commits and say words.
 
+import { hasErrors } from "../../reconciler/model/problem.ts";
 import { type PlayedFleet, simulate } from "../../reconciler/plan/simulate.ts";
 import { worldOf } from "../../reconciler/plan/tally.ts";
 import {
@@ -204,7 +205,7 @@ function simulated(rig: Rig, value: unknown): PlayedFleet {
   const failing = new Set(names(fails));
   const world = rig.world();
   const loaded = rig.branch.load(filesAfter(rig, rest));
-  if (loaded.problems.length > 0) slip("simulate", loaded.problems.map(({ message }) => message).join("; "));
+  if (hasErrors(loaded.problems)) slip("simulate", loaded.problems.map(({ message }) => message).join("; "));
   const next = worldOf({ ...world, desired: { commit: "5".repeat(40), loaded } });
   return simulate(next, { outcome: (host) => (failing.has(host) ? "failed" : "ok") });
 }
