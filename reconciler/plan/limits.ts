@@ -1,4 +1,5 @@
 // The limits that hosts share, kept in step with what changes: sums over the fleet, and the lines of those who wait for a place.
+import type { RolloutRecord } from "../model/record.ts";
 import type { FleetDecision } from "./fleet.ts";
 import { decideFleet } from "./fleet.ts";
 import { gateRoom } from "./gates.ts";
@@ -11,8 +12,8 @@ export class Limits {
   readonly tally: Tally = new Tally();
   private readonly touched = new Set<string>();
   private readonly opened = new Set<string>();
-  /** Rollouts that are halted, and gates whose line has to be told another reason. */
-  private readonly halted = new Set<string>();
+  /** Rollouts as those who wait at them know them, and gates whose line has to be told something else. */
+  private readonly told = new Map<string, string>();
   private readonly retold = new Set<string>();
   /** When each rollout began, as the sums have it: how a host stands in one depends on nothing else that is recorded of it. */
   private readonly sinces = new Map<string, string | null>();
@@ -42,7 +43,7 @@ export class Limits {
     this.opened.add("quiet");
     for (const scope of scopes) {
       this.opened.add(`rollout ${scope}`);
-      this.noteHalt(scope, world.fleet.rollouts[scope]?.phase === "halted");
+      this.noteRollout(scope, world.fleet.rollouts[scope]);
       const since = sinceOf(world, scope);
       if (this.sinces.get(scope) === since) continue;
       this.sinces.set(scope, since);
@@ -50,11 +51,14 @@ export class Limits {
     }
   }
 
-  /** Who waits at a rollout that halts, or goes on, waits for another reason than before: L1 asks for the one that is true. */
-  private noteHalt(scope: string, isHalted: boolean): void {
-    if (this.halted.has(scope) === isHalted) return;
-    if (isHalted) this.halted.add(scope);
-    else this.halted.delete(scope);
+  /**
+   * Who waits at a rollout that halts, or goes on, waits for another reason than before: L1 asks for the one that is true. Who waits
+   * when one begins may have moved at that very instant: it counts as begun, and needs no room to go on.
+   */
+  private noteRollout(scope: string, rollout: RolloutRecord | undefined): void {
+    const word = rollout === undefined ? "" : `${rollout.since} ${rollout.phase === "halted"}`;
+    if (this.told.get(scope) === word) return;
+    this.told.set(scope, word);
     this.retold.add(`rollout ${scope}`);
   }
 

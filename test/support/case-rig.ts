@@ -232,6 +232,7 @@ export class Rig {
   }
 
   private note(event: EngineEvent): void {
+    // For whoever writes a case: what happens, as it happens.
     if (process.env.CASE_EVENTS !== undefined)
       process.stdout.write(`${isoTime(this.clock.now())} ${JSON.stringify(event)}\n`);
     this.events.push(event);

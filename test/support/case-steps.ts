@@ -117,7 +117,7 @@ function filesAfter(rig: Rig, value: unknown): Files {
     over(`machines/${name}.yaml`, more);
   for (const name of rig.machines.keys()) {
     const path = `machines/${name}.yaml`;
-    files[path] = machineFile(files[path] as Fields, given);
+    files[path] = machineFile(fields(files[path], path), given);
   }
   for (const host of names(given.remove ?? [])) {
     if (!(`hosts/${host}.yaml` in files)) slip("commit", `there is no ${host} to remove`);
@@ -130,7 +130,7 @@ async function commit(rig: Rig, value: unknown): Promise<void> {
   const given = fields(value, "commit", commitKeys);
   const files = filesAfter(rig, value);
   const acknowledge = given.acknowledge === undefined ? null : Number(given.acknowledge);
-  await rig.commit(files, { acknowledge, ...(given.id === undefined ? {} : { id: String(given.id) }) });
+  await rig.commit(files, { acknowledge, ...(given.id === undefined ? {} : { id: given.id as string }) });
 }
 
 async function remote(rig: Rig, value: unknown): Promise<void> {
@@ -175,9 +175,10 @@ async function reports(rig: Rig, value: unknown, refused: unknown): Promise<void
 }
 
 function expectRefusal(what: string, said: string | null, refused: unknown): void {
+  if (refused !== undefined && typeof refused !== "string") slip(what, "refused is to be a text");
   if (refused === undefined && said !== null) throw new Error(`${what} was refused: ${said}`);
-  if (refused !== undefined && said?.includes(String(refused)) !== true)
-    throw new Error(`${what} was to be refused with "${String(refused)}", and was ${said ?? "taken"}`);
+  if (refused !== undefined && said?.includes(refused) !== true)
+    throw new Error(`${what} was to be refused with "${refused}", and was ${said ?? "taken"}`);
 }
 
 /** A person's word, as it is given on the command line: `hold group/web until 13:00`, `retry web-1`, `approve 1234567`. */
