@@ -135,9 +135,11 @@ function sinceOf({ fleet }: World, scope: string): string | null {
   return rollout === undefined || rollout.phase === "done" ? null : rollout.since;
 }
 
-/** Hosts that a scope of a rollout can be about. */
-function membersOf({ desired }: World, scope: string): Iterable<string> {
+/** Hosts that a scope of a rollout can be about: those of its group, or of the fleet, that carry its machine. */
+function* membersOf({ desired }: World, scope: string): Generator<string> {
   const { groups, hosts } = desired.loaded.repository;
-  const [group = ""] = scope.split("/");
-  return group === "fleet" ? hosts.keys() : (groups.get(group)?.members ?? []);
+  const slash = scope.indexOf("/");
+  const [group, machine] = [scope.slice(0, slash), scope.slice(slash + 1)];
+  const names = group === "fleet" ? hosts.keys() : (groups.get(group)?.members ?? []);
+  for (const name of names) if (hosts.get(name)?.machines.has(machine) === true) yield name;
 }
