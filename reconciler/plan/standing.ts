@@ -220,7 +220,8 @@ function partsOf(world: World, host: Host, input: PartInput): readonly Part[] {
   return scopesOf(world.desired.loaded.repository, host.name, machine.name).flatMap((scope) => {
     const rollout = world.fleet.rollouts[scope];
     const since = rollout === undefined || rollout.phase === "done" ? null : rollout.since;
-    const stage = stageOf(world, host, { ...input, since });
+    const waits = entry !== undefined && upkeepOf(entry).waiting?.for === `rollout ${scope}`;
+    const stage = stageOf(world, host, { ...input, since, waits });
     return stage === null ? [] : [{ scope, stage, want }];
   });
 }
@@ -230,9 +231,13 @@ function anyRollout({ fleet }: World): boolean {
   return false;
 }
 
-/** `since`: when the rollout began; null when none is recorded. */
-function stageOf(world: World, host: Host, input: PartInput & { readonly since: string | null }): Stage | null {
-  const { entry, target, record, heard, flying, since } = input;
+/** `since`: when the rollout began; null when none is recorded. `waits`: it waits for its turn in this rollout. */
+function stageOf(
+  world: World,
+  host: Host,
+  input: PartInput & { readonly since: string | null; readonly waits: boolean },
+): Stage | null {
+  const { entry, target, record, heard, flying, since, waits } = input;
   if (entry === undefined) return "parked";
   const { attempt, state } = entry;
   const isReplaying = leftToReplay(entry).length > 0;
@@ -249,7 +254,8 @@ function stageOf(world: World, host: Host, input: PartInput & { readonly since: 
   if (!heard && (tried || begun)) return tried ? "failed" : "active";
   if (!heard || record.lost?.quarantined === true || holdOn(world, host) !== null) return "parked";
   if (waitsForOthers(entry)) return "parked";
-  return begun || tried ? "active" : "pending";
+  // A state that it came to for another reason, in the very instant in which the rollout began, is not the beginning of its change.
+  return (begun && !waits) || tried ? "active" : "pending";
 }
 
 /** Whether a machine has entered a state since a time. One that was only seen for the first time since then has not. */
