@@ -139,7 +139,7 @@ function sinceOf({ fleet }: World, scope: string): string | null {
 function* membersOf({ desired }: World, scope: string): Generator<string> {
   const { groups, hosts } = desired.loaded.repository;
   const slash = scope.indexOf("/");
-  const [group, machine] = [scope.slice(0, slash), scope.slice(slash + 1)];
+  const [group, machine] = [scope.slice(0, slash), scope.slice(slash + 1, scope.indexOf("="))];
   const names = group === "fleet" ? hosts.keys() : (groups.get(group)?.members ?? []);
   for (const name of names) if (hosts.get(name)?.machines.has(machine) === true) yield name;
 }

@@ -545,8 +545,8 @@ test("a state that dies each time soon after it was entered is stalled, not star
   assert.is(reasonOf(rig, "a"), "DoesNotHold");
   assert.is(rig.hosts.log.length, 5);
   await rig.fleet.verdict("a", null, "retry");
-  await rig.clock.pass(0);
-  assert.is(rig.hosts.log.length, 6);
+  await rig.clock.pass(1);
+  assert.ok(rig.hosts.log.length > 5, "it is tried again");
 });
 
 test("a template that cannot be filled in counts as a failed try, and can be skipped", async () => {

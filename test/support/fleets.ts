@@ -85,7 +85,17 @@ export interface Turn {
   readonly held: readonly number[];
 }
 
-const amount: fc.Arbitrary<AmountText> = fc.constantFrom<AmountText[]>(1, 0, 2, 3, "10%", "34%", "50%", "100%", "2/3");
+export const amount: fc.Arbitrary<AmountText> = fc.constantFrom<AmountText[]>(
+  1,
+  0,
+  2,
+  3,
+  "10%",
+  "34%",
+  "50%",
+  "100%",
+  "2/3",
+);
 
 export const rolloutSketch: fc.Arbitrary<RolloutSketch> = fc.record({
   max_unavailable: amount,
@@ -156,7 +166,7 @@ export const fleetSketch = (options: FleetOptions = {}): fc.Arbitrary<FleetSketc
         : fc.array(
             fc.record({
               select: fc.constantFrom("group/g0", "region/west", "host/h00", "group/nobody"),
-              minutes: fc.constantFrom(null, 2),
+              minutes: options.held?.includes("for a while") === false ? fc.constant(null) : fc.constantFrom(null, 2),
             }),
             { maxLength: 1 },
           ),
@@ -227,6 +237,7 @@ function machineOf({ machines, barrier, groups }: FleetSketch, index: number, is
     machine: `m${index}`,
     initial: "s0",
     states: Object.fromEntries(entries),
+    // oxlint-disable-next-line unicorn/no-thenable -- a key of the format
     recovery: { then: "replace", replace: [{ run: "make it anew", on: "controller" }] },
   };
 }

@@ -1,7 +1,6 @@
 // The limits of a fleet, held against what records, reports and running transitions say, without the sums that decisions are made with.
 import * as assert from "uvu/assert";
 import { upkeepOf } from "../../reconciler/model/record.ts";
-import { holdOn } from "../../reconciler/plan/holds.ts";
 import type { World } from "../../reconciler/plan/world.ts";
 import { type FleetSketch, hostName } from "./fleets.ts";
 
@@ -78,9 +77,9 @@ export class LimitsSeen {
     const entries = Object.entries(world.records.get(name)?.machines ?? {});
     const running = entries.filter(([, { attempt }]) => attempt?.status === "running");
     const open = running.length > 0;
-    const host = world.desired.loaded.repository.hosts.get(name);
-    const isLeft = world.reports.get(name)?.reachable !== true || host === undefined || holdOn(world, host) !== null;
-    const acted = world.inFlight.has(name) || (open && !isLeft && !this.isSilent(world, index));
+    // One that was left open, by a hold or a crash, acts upon nobody before it goes on.
+    const isNew = running.some(([, { attempt }]) => Date.parse(attempt?.startedAt ?? "") === world.now);
+    const acted = world.inFlight.has(name) || isNew;
     const changed = running.some(
       ([machine, entry]) =>
         entry.attempt?.reason === "target" && upkeepOf(entry).fellFrom !== this.target(index, machine),
