@@ -276,14 +276,19 @@ class Play {
     const [machine, entry] =
       Object.entries(record?.machines ?? {}).find(([, { attempt }]) => attempt?.status === "running") ?? [];
     const definition = machine === undefined ? undefined : this.began.desired.loaded.repository.machines.get(machine);
-    const transition = definition?.transitions.find(
-      ({ from, to }) => from === entry?.attempt?.from && to === entry.attempt.to,
-    );
-    if (machine === undefined || transition === undefined || entry?.attempt == null) return;
+    const attempt = entry?.attempt ?? null;
+    if (machine === undefined || definition === undefined || attempt === null) return;
+    const isRepair = attempt.reason === "remedy" || attempt.reason === "replace";
+    const { from, to } = attempt;
+    // The steps of a repair stand at no transition.
+    const steps = definition.recovery.replace;
+    const repair: Transition = { from, to, when: null, auto: false, cost: 0, governors: [], steps };
+    const transition = isRepair ? repair : definition.transitions.find((item) => item.from === from && item.to === to);
+    if (transition === undefined) return;
     this.inFlight.add(name);
     const ms = durationOf(this.fleet.durations, machine, transition) ?? assumedDuration(transition);
-    const at = Math.max(this.now, Date.parse(entry.attempt.startedAt) + ms);
-    this.at(at, () => this.end(name, machine, { transition, ok: true, isRepair: false }));
+    const at = Math.max(this.now, Date.parse(attempt.startedAt) + ms);
+    this.at(at, () => this.end(name, machine, { transition, ok: true, isRepair }));
   }
 
   private end(

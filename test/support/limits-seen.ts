@@ -22,9 +22,15 @@ const permitMs = 3_600_000;
 export class LimitsSeen {
   readonly sketch: FleetSketch;
   private before: ReadonlyMap<string, Seen>;
+  /** Hosts with a transition that was left open before anything was seen. */
+  private readonly left: ReadonlySet<string>;
 
   constructor(sketch: FleetSketch, world: World) {
     this.sketch = sketch;
+    const isLeft = (name: string): boolean =>
+      !world.inFlight.has(name) &&
+      Object.values(world.records.get(name)?.machines ?? {}).some(({ attempt }) => attempt?.status === "running");
+    this.left = new Set(sketch.hosts.map((_, index) => hostName(index)).filter(isLeft));
     this.before = this.look(world);
   }
 
@@ -78,7 +84,8 @@ export class LimitsSeen {
     const running = entries.filter(([, { attempt }]) => attempt?.status === "running");
     const open = running.length > 0;
     // One that was left open, by a hold or a crash, acts upon nobody before it goes on.
-    const isNew = running.some(([, { attempt }]) => Date.parse(attempt?.startedAt ?? "") === world.now);
+    const starts = running.some(([, { attempt }]) => Date.parse(attempt?.startedAt ?? "") === world.now);
+    const isNew = starts && !this.left.has(name);
     const acted = world.inFlight.has(name) || isNew;
     const changed = running.some(
       ([machine, entry]) =>

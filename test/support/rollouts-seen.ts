@@ -1,5 +1,6 @@
 // Who has begun and who has failed in each rollout, as records say it, to hold against what a rollout may bear.
 import * as assert from "uvu/assert";
+import { upkeepOf } from "../../reconciler/model/record.ts";
 import type { World } from "../../reconciler/plan/world.ts";
 import { type FleetSketch, hostName } from "./fleets.ts";
 
@@ -38,11 +39,15 @@ export class RolloutsSeen {
 
   private look(world: World, index: number, { machine, scope }: { machine: number; scope: string }): void {
     const name = hostName(index);
-    const attempt = world.records.get(name)?.machines[`m${machine}`]?.attempt ?? null;
+    const entry = world.records.get(name)?.machines[`m${machine}`];
+    const attempt = entry?.attempt ?? null;
     const begun = this.begun.get(scope) ?? new Set<string>();
     const failed = this.failed.get(scope) ?? new Set<string>();
     this.begun.set(scope, begun);
     this.failed.set(scope, failed);
+    // A transition without steps is a beginning too, and runs no attempt.
+    const change = scope.slice(scope.indexOf("/") + 1);
+    if (attempt === null && upkeepOf(entry ?? {}).begun?.startsWith(`${change}@`)) begun.add(name);
     if (attempt?.status === "running" && attempt.reason === "target" && !begun.has(name)) {
       const wave = world.fleet.rollouts[scope]?.wave ?? 0;
       assert.ok(!this.isOver(scope, wave), `${name} begins in ${scope} in spite of ${this.failedIn(scope)}`);
