@@ -99,7 +99,7 @@ test("B1: at no instant are more hosts of a group unavailable or acted upon, or 
 
 test("the sums that are kept in step with each change are those that are made from the beginning", () => {
   fc.assert(
-    // Where the holds of two hosts' files end at one time, one of the two is looked at first.
+    // Where holds of two hosts end at one time, one of the two is looked at first.
     fc.property(sceneOf({ held: ["yes"], hostsMax: 10 }), (item) => {
       play(item, (world) => assert.is(sumsOf(world, world.tally), sumsOf(world, Tally.of(world))));
     }),

@@ -156,7 +156,7 @@ export const fleetSketch = (options: FleetOptions = {}): fc.Arbitrary<FleetSketc
         : fc.array(
             fc.record({
               select: fc.constantFrom("group/g0", "region/west", "host/h00", "group/nobody"),
-              minutes: fc.constantFrom(null, 2),
+              minutes: options.held?.includes("for a while") === false ? fc.constant(null) : fc.constantFrom(null, 2),
             }),
             { maxLength: 1 },
           ),

@@ -1,0 +1,189 @@
+// What the loop promises whatever is committed and whenever it dies: no way around a person's word (B2, B3, B5), and nothing changed by
+// a commit that is not good.
+import * as fc from "fast-check";
+import * as assert from "uvu/assert";
+import { Coordination } from "../../reconciler/engine/coordination.ts";
+import { Engine } from "../../reconciler/engine/loop.ts";
+import type { DesiredCommit, DesiredReader, Outcome, Poll, StepOrder } from "../../reconciler/model/ports.ts";
+import { type FileChange, type LoadedRepository, RepositoryLoader } from "../../reconciler/model/repository.ts";
+import { FakeHosts, ManualClock } from "../support/fake-hosts.ts";
+import { type FleetSketch, filesOf, fleetSketch, hostName, sourcesOf } from "../support/fleets.ts";
+import { MemoryRecord } from "../support/memory-record.ts";
+import { suite } from "../support/suite.ts";
+import { lamp, localHost, noon } from "../support/world.ts";
+
+const test = suite("fleet properties of the loop");
+const runs = { numRuns: Number(process.env.FLEETS ?? 1000), includeErrorInReport: true };
+
+type Values = Readonly<Record<string, unknown>>;
+
+/** A branch whose commits are read as the mirror does it: each as what differs from the one that was read before. */
+class Branch implements DesiredReader {
+  readonly commits = new Map<string, { readonly desired: DesiredCommit; readonly files: Values }>();
+  private readonly loader = new RepositoryLoader();
+  private readonly record: MemoryRecord;
+  private base: { readonly loaded: LoadedRepository; readonly files: Values } | null = null;
+  private tip = "";
+  private next: Poll | null = null;
+
+  constructor(record: MemoryRecord) {
+    this.record = record;
+  }
+
+  push(files: Values): string {
+    const before = this.base;
+    const loaded =
+      before === null
+        ? this.loader.load(sourcesOf(files))
+        : this.loader.change(before.loaded, changes(before.files, files));
+    this.base = { loaded, files };
+    const id = String(this.commits.size + 1).padStart(40, "c");
+    this.commits.set(id, { desired: { commit: id, loaded }, files });
+    this.tip = id;
+    this.again();
+    return id;
+  }
+
+  say(poll: Poll): void {
+    this.next = poll;
+  }
+
+  /** Whoever starts anew reads the tip. */
+  again(): void {
+    const tip = this.commits.get(this.tip);
+    if (tip) this.next = { kind: "changed", desired: tip.desired };
+  }
+
+  poll(): Promise<Poll> {
+    const poll = this.next ?? { kind: "unchanged" as const };
+    this.next = null;
+    return Promise.resolve(poll);
+  }
+
+  recorded(): Promise<DesiredCommit | null> {
+    return Promise.resolve(this.commits.get(this.record.changes.at(-1)?.desired ?? "")?.desired ?? null);
+  }
+}
+
+function changes(before: Values, after: Values): FileChange[] {
+  const texts = (files: Values): Map<string, string> =>
+    new Map(Object.entries(files).map(([path, value]) => [path, JSON.stringify(value)]));
+  const [old, next] = [texts(before), texts(after)];
+  const paths = [...new Set([...old.keys(), ...next.keys()])].filter((path) => old.get(path) !== next.get(path));
+  return paths.map((path) => {
+    const [file = null] = path in after ? sourcesOf({ [path]: after[path] }) : [];
+    return { path, file };
+  });
+}
+
+function engineOf(desired: Branch, record: MemoryRecord, hosts: FakeHosts, clock: ManualClock): Engine {
+  return new Engine({ clock, desired, record, looker: hosts, actor: hosts, events: () => {} });
+}
+
+/** One thing that happens to a branch, or to the reconciler that follows it. */
+type Event =
+  | { readonly kind: "remove" | "retarget" | "add"; readonly hosts: readonly number[] }
+  /** The commit raises its own limits. */
+  | { readonly kind: "greedy"; readonly hosts: readonly number[] }
+  | { readonly kind: "broken"; readonly hosts: readonly number[] }
+  | { readonly kind: "unreachable" | "rewound" | "restart" | "restart unpolled" };
+
+const some = fc.array(fc.nat({ max: 9 }), { minLength: 1, maxLength: 6 });
+const event: fc.Arbitrary<Event> = fc.oneof(
+  { weight: 3, arbitrary: fc.record({ kind: fc.constantFrom("remove", "retarget", "add"), hosts: some }) },
+  fc.record({ kind: fc.constantFrom("greedy", "broken"), hosts: some }),
+  fc.record({ kind: fc.constantFrom("unreachable", "rewound", "restart", "restart unpolled") }),
+);
+
+const host = (name: string, target: string): object => localHost(name, { lamp: target });
+const pathOf = (name: string): string => `hosts/${name}.yaml`;
+
+/** The files after an event; the same value where it is not a commit. */
+function committed(files: Values, item: Event): Values {
+  if (!("hosts" in item)) return files;
+  const next: Record<string, unknown> = { ...files };
+  for (const name of item.hosts.map(hostName)) {
+    const old = next[pathOf(name)] as { targets: { lamp: string } } | undefined;
+    if (item.kind === "remove" || item.kind === "greedy" || item.kind === "broken") delete next[pathOf(name)];
+    else if (item.kind === "add") next[pathOf(name)] ??= host(name, "on");
+    else if (old) next[pathOf(name)] = host(name, old.targets.lamp === "on" ? "busy" : "on");
+  }
+  if (item.kind === "greedy") next["stateward.yaml"] = { ...settings(1000, 1000), look: "2h" };
+  if (item.kind === "broken") next["hosts/broken.yaml"] = { host: "broken", targets: { nothing: "x" } };
+  else delete next["hosts/broken.yaml"];
+  return next;
+}
+
+const settings = (moved: number, removed: number): object => ({
+  look: "1h",
+  rollout: { at_once: 100, canary: 0, waves: ["100%"], max_unavailable: "100%" },
+  brakes: { max_moved: moved, max_removed: removed, quiet_start: 0 },
+});
+
+const targets = (files: Values): Map<string, string> =>
+  new Map(
+    Object.entries(files).flatMap(([path, value]): [string, string][] =>
+      path.startsWith("hosts/") ? [[path, (value as { targets: { lamp: string } }).targets.lamp]] : [],
+    ),
+  );
+
+interface InForce {
+  readonly id: string | undefined;
+  readonly files: Values;
+}
+
+/** Throws if what came into force takes more hosts away, or to other targets, than may be without a word. */
+function checkStep(before: InForce, after: InForce, item: Event): void {
+  const [old, next] = [targets(before.files), targets(after.files)];
+  const { max_moved, max_removed } = (before.files["stateward.yaml"] as { brakes: Record<string, number> }).brakes;
+  const removed = [...old.keys()].filter((path) => !next.has(path)).length;
+  const moved = [...old].filter(([path, target]) => next.has(path) && next.get(path) !== target).length;
+  const what = JSON.stringify(item);
+  assert.ok(removed <= (max_removed ?? 0), `${what} removed ${removed} hosts of at most ${max_removed}`);
+  assert.ok(moved <= Math.max(1, max_moved ?? 0), `${what} moved ${moved} hosts of at most ${max_moved}`);
+  if (!["broken", "unreachable", "rewound"].includes(item.kind)) return;
+  assert.is(after.id, before.id, `${what} changed the commit in force`);
+}
+
+test("B3, D4: without a word no commit removes or moves more hosts than it may, whatever comes before it and whoever restarts", async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.nat({ max: 3 }), fc.nat({ max: 3 }), fc.array(event, { maxLength: 8 }), async (...drawn) => {
+      const [maxMoved, maxRemoved, events] = drawn;
+      const [record, hosts] = [new MemoryRecord(), new FakeHosts()];
+      const branch = new Branch(record);
+      let files: Values = { "stateward.yaml": settings(maxMoved, maxRemoved), "machines/lamp.yaml": lamp };
+      for (let index = 0; index < 8; index++)
+        files = { ...files, [pathOf(hostName(index))]: host(hostName(index), "on") };
+      let clock = new ManualClock(noon);
+      let engine = engineOf(branch, record, hosts, clock);
+      let inForce: InForce = { id: branch.push(files), files };
+      await engine.start();
+      await clock.pass(300);
+      for (const item of events) {
+        files = committed(files, item);
+        if ("hosts" in item) branch.push(files);
+        if (item.kind === "unreachable" || item.kind === "rewound") branch.say({ kind: item.kind, message: "no" });
+        if (item.kind === "restart" || item.kind === "restart unpolled") {
+          clock = new ManualClock(clock.now());
+          engine = engineOf(branch, record, hosts, clock);
+          branch.again();
+          if (item.kind === "restart") await engine.poll();
+          await engine.start();
+        } else await engine.poll();
+        await clock.pass(300);
+        const id = engine.world()?.desired.commit;
+        const next = branch.commits.get(id ?? "");
+        const after = next === undefined ? inForce : { id, files: next.files };
+        checkStep(inForce, after, item);
+        inForce = after;
+      }
+    }),
+    runs,
+  );
+});
+
+void Coordination;
+void filesOf;
+void fleetSketch;
+void (null as unknown as FleetSketch | Outcome | StepOrder);
+test.run();
