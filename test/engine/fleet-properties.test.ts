@@ -5,7 +5,9 @@ import * as assert from "uvu/assert";
 import { Coordination } from "../../reconciler/engine/coordination.ts";
 import { Engine } from "../../reconciler/engine/loop.ts";
 import type { DesiredCommit, DesiredReader, Outcome, Poll, StepOrder } from "../../reconciler/model/ports.ts";
+import type { FleetRecord } from "../../reconciler/model/record.ts";
 import { type FileChange, type LoadedRepository, RepositoryLoader } from "../../reconciler/model/repository.ts";
+import { same } from "../../reconciler/model/same.ts";
 import { FakeHosts, ManualClock } from "../support/fake-hosts.ts";
 import { type FleetSketch, filesOf, fleetSketch, hostName, sourcesOf } from "../support/fleets.ts";
 import { MemoryRecord } from "../support/memory-record.ts";
@@ -182,8 +184,109 @@ test("B3, D4: without a word no commit removes or moves more hosts than it may, 
   );
 });
 
-void Coordination;
-void filesOf;
-void fleetSketch;
-void (null as unknown as FleetSketch | Outcome | StepOrder);
+type Word =
+  | { readonly kind: "hold" | "release"; readonly select: string }
+  | { readonly kind: "brake" | "wait"; readonly ms: number };
+
+const word: fc.Arbitrary<Word> = fc.oneof(
+  fc.record({
+    kind: fc.constantFrom("hold", "release"),
+    select: fc.constantFrom("h00", "h01", "group/g0", "region/east", "fleet"),
+  }),
+  fc.record({ kind: fc.constantFrom("wait", "brake"), ms: fc.nat({ max: 40_000 }) }),
+);
+
+/** Whether a host of a sketch is held by what was recorded. */
+function isHeld({ hosts }: FleetSketch, name: string, selects: readonly string[]): boolean {
+  const host = hosts[Number(name.slice(1))];
+  return selects.some((select) => {
+    const group = /^group\/g(\d)$/.exec(select)?.[1];
+    if (group !== undefined) return host?.groups[Number(group)] === true;
+    return select === "fleet" || select === `host/${name}` || select === `region/${host?.region}`;
+  });
+}
+
+/** What was recorded of a fleet before a reconciler died has to be in force under the next one. */
+function checkKept(before: FleetRecord, after: FleetRecord): void {
+  assert.ok(
+    same(after.holds, before.holds),
+    `held: ${JSON.stringify(after.holds)}, not ${JSON.stringify(before.holds)}`,
+  );
+  assert.ok(same(after.braked, before.braked), `the brake is ${JSON.stringify(after.braked)}`);
+  for (const [scope, { phase, since, wave }] of Object.entries(before.rollouts)) {
+    const now = after.rollouts[scope];
+    if (phase === "done") continue;
+    assert.is(now?.since, since, `${scope} begins anew`);
+    assert.ok(now !== undefined && now.wave >= wave, `${scope} goes back from wave ${wave} to ${now?.wave}`);
+    if (phase === "halted") assert.is(now.phase, "halted", `${scope} goes on`);
+  }
+}
+
+const scene = fc.record({
+  drawn: fleetSketch({ heard: [], troubles: [], held: [], hostsMax: 8 }),
+  words: fc.array(word, { maxLength: 4 }),
+  failures: fc.array(fc.nat({ max: 7 }), { maxLength: 3 }),
+});
+
+test("B2, B5: whenever a reconciler dies, holds, brakes and rollouts are in force under the next one", async () => {
+  await fc.assert(
+    fc.asyncProperty(scene, async ({ drawn, words, failures }) => {
+      const sketch = { ...drawn, barrier: null, hosts: drawn.hosts.map((item) => ({ ...item, agent: false })) };
+      const files = {
+        ...filesOf(sketch),
+        "stateward.yaml": { ...(filesOf(sketch)["stateward.yaml"] as object), look: "5s" },
+      };
+      const record = new MemoryRecord();
+      const hosts = new FakeHosts();
+      const branch = new Branch(record);
+      branch.push(files);
+      const failing = new Set(failures.map(hostName));
+      let clock = new ManualClock(noon);
+      let held: readonly string[] = [];
+      hosts.onStep = ({ host: { name } }: StepOrder): Promise<Outcome> => {
+        assert.ok(!isHeld(sketch, name, held), `a step begins on ${name}, which is held`);
+        const outcome: Outcome = failing.has(name)
+          ? { kind: "failed", message: "exit 1", output: "" }
+          : { kind: "ok", output: "" };
+        return new Promise((resolve) => clock.after(5000, () => resolve(outcome)));
+      };
+      const first = engineOf(branch, record, hosts, clock);
+      await first.start();
+      await clock.pass(100);
+      for (const item of words) {
+        await say(first, clock, item);
+        held = first.fleet().holds.map(({ select }) => select);
+      }
+      const before = first.fleet();
+      assert.is(first.state().fatal, null);
+      // The first one's clock stands still from here on: nothing that it waited for ever comes.
+      clock = new ManualClock(clock.now() + 1);
+      branch.again();
+      const second = engineOf(branch, record, hosts, clock);
+      await second.start();
+      checkKept(before, second.fleet());
+      for (let round = 0; round < 3; round++) {
+        await clock.pass(9000);
+        assert.is(second.state().fatal, null);
+        checkKept(before, second.fleet());
+      }
+    }),
+    runs,
+  );
+});
+
+async function say(engine: Engine, clock: ManualClock, item: Word): Promise<void> {
+  const coordination = new Coordination(engine, clock);
+  if ("ms" in item && item.kind === "wait") await clock.pass(item.ms);
+  else if ("ms" in item) {
+    const braked = { at: new Date(clock.now()).toISOString(), message: "too many were lost" };
+    await engine.putFleet({ ...engine.fleet(), braked }, ["fleet: brake"]);
+  } else {
+    const order = { select: item.select, reason: "disk", by: "ana", until: null };
+    const said = item.kind === "hold" ? coordination.hold(order) : coordination.release(item.select, "ana");
+    // A selector may name nobody: then nothing is held.
+    await said.catch(() => {});
+  }
+}
+
 test.run();
