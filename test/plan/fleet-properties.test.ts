@@ -3,18 +3,23 @@
 import * as fc from "fast-check";
 import * as assert from "uvu/assert";
 import type { CauseView } from "../../reconciler/model/ports.ts";
-import { type MachineRecord, upkeepOf } from "../../reconciler/model/record.ts";
+import { type FleetHold, type MachineRecord, upkeepOf } from "../../reconciler/model/record.ts";
 import { readyOf } from "../../reconciler/plan/conditions.ts";
 import { decide } from "../../reconciler/plan/decide.ts";
 import { decideFleet } from "../../reconciler/plan/fleet.ts";
+import { holdOn } from "../../reconciler/plan/holds.ts";
 import { type SimulationOptions, simulate } from "../../reconciler/plan/simulate.ts";
 import { Tally, worldOf } from "../../reconciler/plan/tally.ts";
 import { why, whyLines } from "../../reconciler/plan/why.ts";
+import { windowFor } from "../../reconciler/plan/windows.ts";
 import type { World } from "../../reconciler/plan/world.ts";
 import {
+  amount,
   calmed,
+  commitOf,
   type FleetOptions,
   type FleetSketch,
+  filesOf,
   fleetSketch,
   guardedFiles,
   hostName,
@@ -27,6 +32,7 @@ import {
 import { LimitsSeen } from "../support/limits-seen.ts";
 import { RolloutsSeen } from "../support/rollouts-seen.ts";
 import { suite } from "../support/suite.ts";
+import { noon } from "../support/world.ts";
 
 const test = suite("fleet properties");
 const runs = { numRuns: Number(process.env.FLEETS ?? 1000), includeErrorInReport: true };
@@ -278,5 +284,87 @@ test("after more failures than a rollout bears, or one in its canary, no other h
     runs,
   );
 });
+
+/** Selectors that select none, each for another reason: missing, false, not evaluable, no boolean. */
+const selectsNone = fc.constantFrom(
+  null,
+  "false",
+  'host.labels.nothing == "y"',
+  'host.vars.deep == "x"',
+  'host.name == "nobody"',
+  'host.states["m0"] == "s0"',
+  'hosts.exists(h, h.name == "h00")',
+  'group.peers.exists(h, h.name == "h00")',
+);
+const peers = { group: "peers", select: "true" };
+const guardOver = fc.constantFrom(
+  'group.none.all(h, h.states["m0"] == "s1")',
+  '!group.none.exists(h, h.states["m0"] == "s0")',
+  "group.none.all(h, true)",
+  "!group.none.exists(h, true)",
+  "group.none.count(h, true) == 0",
+  'group.none.quorum(h, true, "1")',
+  "size(group.none) == 0",
+  "size(group.none) < 5",
+);
+
+test("B4: empty means none: selectors that select nobody, barriers and guards over nobody, holds on nobody", () => {
+  fc.assert(
+    fc.property(fleetSketch({ hostsMax: 6 }), selectsNone, guardOver, amount, (drawn, select, guard, count) => {
+      const sketch = { ...drawn, barrier: null };
+      const files: Record<string, unknown> = { ...filesOf(sketch), "hosts/peers.yaml": peers };
+      files["hosts/none.yaml"] = { group: "none", ...(select === null ? {} : { select }) };
+      const machine = files["machines/m0.yaml"] as { states: Record<string, { enter: object[] }> };
+      const [, s1] = Object.values(machine.states);
+      assert.ok(s1);
+      const isBarrier = String(count).length > 1;
+      if (isBarrier) Object.assign(s1, { barrier: { group: "none", count, within: "1m", proceed_if: count } });
+      else s1.enter = s1.enter.map((entry) => ({ ...entry, when: guard }));
+      const start = worldOfSketch(sketch, files);
+      assert.is(start.desired.loaded.repository.groups.get("none")?.members.length, 0);
+      const holds = ["group/none", "group/nobody", "region/nowhere", "host/nobody", "none", ""].map(holdOf);
+      const world = worldOf({ ...start, fleet: { ...start.fleet, holds: [...start.fleet.holds, ...holds] } });
+      for (const host of world.desired.loaded.repository.hosts.values())
+        assert.is(holdOn(world, host)?.by === "nobody", false, "a hold on nobody holds nobody");
+      const { moves } = simulate(world, { horizonMs });
+      const wasOpen = new Set(strayedInto(start));
+      const entered = moves.filter(
+        ({ subject, machine: name, to }) => name === "m0" && to === "s1" && !wasOpen.has(subject),
+      );
+      assert.is(JSON.stringify(entered), "[]");
+    }),
+    runs,
+  );
+});
+
+test("B4: a window whose selector cannot be evaluated concerns nobody", () => {
+  const failing = selectsNone.filter((select) => select !== null);
+  fc.assert(
+    fc.property(fleetSketch({ hostsMax: 4 }), failing, fc.boolean(), (sketch, select, allows) => {
+      const files: Record<string, unknown> = { ...filesOf({ ...sketch, barrier: null }), "hosts/peers.yaml": peers };
+      const never = { cron: "0 0 1 1 *", for: "1s" };
+      const always = { cron: "* * * * *", for: "1h" };
+      const window = { ...(allows ? { allow: never } : { deny: always }), covers: "all", select };
+      files["stateward.yaml"] = { ...(files["stateward.yaml"] as object), windows: [window] };
+      const { hosts, settings } = commitOf(files).loaded.repository;
+      const { guards } = commitOf(files).loaded;
+      for (const host of hosts.values())
+        for (const what of ["changes", "healing"] as const)
+          assert.is(windowFor(settings, guards, host, { now: noon, what }).open, true);
+    }),
+    runs,
+  );
+});
+
+function holdOf(select: string): FleetHold {
+  return { select, reason: "nobody", by: "nobody", at: new Date(noon).toISOString(), until: null };
+}
+
+/** Hosts on which a transition was running already: what has begun goes on. */
+function strayedInto({ records }: World): string[] {
+  return [...records.values()].flatMap(({ name, machines }) =>
+    Object.values(machines).some(({ attempt }) => attempt?.status === "running") ? [name] : [],
+  );
+}
 
 test.run();

@@ -85,7 +85,17 @@ export interface Turn {
   readonly held: readonly number[];
 }
 
-const amount: fc.Arbitrary<AmountText> = fc.constantFrom<AmountText[]>(1, 0, 2, 3, "10%", "34%", "50%", "100%", "2/3");
+export const amount: fc.Arbitrary<AmountText> = fc.constantFrom<AmountText[]>(
+  1,
+  0,
+  2,
+  3,
+  "10%",
+  "34%",
+  "50%",
+  "100%",
+  "2/3",
+);
 
 export const rolloutSketch: fc.Arbitrary<RolloutSketch> = fc.record({
   max_unavailable: amount,
