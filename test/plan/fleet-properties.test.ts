@@ -113,6 +113,11 @@ test("the sums that are kept in step with each change are those that are made fr
   );
 });
 
+/** Pairs in the order of their names. */
+function byName<T>(pairs: Iterable<readonly [string, T]>): (readonly [string, T])[] {
+  return [...pairs].toSorted(([a], [b]) => (a < b ? -1 : 1));
+}
+
 /** Everything that a tally tells about a world. */
 function sumsOf({ desired, records }: World, tally: Tally): string {
   const { hosts, groups, settings } = desired.loaded.repository;
@@ -120,7 +125,7 @@ function sumsOf({ desired, records }: World, tally: Tally): string {
   const gates = new Set(waits.flatMap((upkeep) => upkeep?.waiting?.for ?? []));
   const scopes = tally.scopeNames().map((name) => {
     const { id, pending, active, done, failed, parked, failedNames, open } = tally.scope(name);
-    return [name, id, pending, active, done, failed, parked, [...failedNames].toSorted(), [...open].toSorted()];
+    return [name, id, pending, active, done, failed, parked, [...failedNames].toSorted(), byName(open)];
   });
   const standings = [...hosts.keys()].map((name) => {
     const standing = tally.standing(name);
@@ -131,12 +136,12 @@ function sumsOf({ desired, records }: World, tally: Tally): string {
     standings,
     groups: [...groups.keys()].map((name) => tally.group(name)),
     scopes,
-    permits: [...settings.governors.keys()].map((name) => [...tally.permits(name)].toSorted()),
+    permits: [...settings.governors.keys()].map((name) => byName(tally.permits(name))),
     lines: [...gates]
       .toSorted()
       .map((gate) => [gate, tally.waitingAt(gate), tally.firstIn(gate, { most: 100, end: null, after: null })]),
-    lost: [...tally.lost()].toSorted(),
-    replaced: [...tally.replaced()].toSorted(),
+    lost: byName(tally.lost()),
+    replaced: byName(tally.replaced()),
   };
   return JSON.stringify(sums, null, 1);
 }
@@ -255,8 +260,8 @@ const freshScene = fc.record({
 
 test("after more failures than a rollout bears, or one in its canary, no other host begins and no other wave", () => {
   fc.assert(
-    fc.property(freshScene, ({ sketch: { barrier: _, ...rest }, failures, silent }) => {
-      const sketch = { ...rest, barrier: null };
+    fc.property(freshScene, ({ sketch: drawn, failures, silent }) => {
+      const sketch = { ...drawn, barrier: null };
       const outcome = outcomeOf(failures);
       const seen = new RolloutsSeen(sketch);
       let halted: World | null = null;

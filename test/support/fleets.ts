@@ -237,6 +237,7 @@ function machineOf({ machines, barrier, groups }: FleetSketch, index: number, is
     machine: `m${index}`,
     initial: "s0",
     states: Object.fromEntries(entries),
+    // oxlint-disable-next-line unicorn/no-thenable -- a key of the format
     recovery: { then: "replace", replace: [{ run: "make it anew", on: "controller" }] },
   };
 }
