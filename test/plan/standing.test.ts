@@ -1,6 +1,6 @@
 // How one host stands, where that decides whether others go on: what was once wrong about it, each as the smallest fleet that shows it.
 import * as assert from "uvu/assert";
-import type { MachineRecord } from "../../reconciler/model/record.ts";
+import { type MachineRecord, withUpkeep } from "../../reconciler/model/record.ts";
 import { decide } from "../../reconciler/plan/decide.ts";
 import { simulate } from "../../reconciler/plan/simulate.ts";
 import { worldOf } from "../../reconciler/plan/tally.ts";
@@ -37,12 +37,19 @@ test("B1: a host that answers in another life is down, before that is recorded",
 
 test("L1: a host that went silent in the line of a gate keeps nobody from it", () => {
   const waiting = { for: "fleet", since: at(-1000) };
-  const inLine = { upkeep: { fellFrom: null, waiting, falls: [], remedies: {} } };
+  const { machines, ...a } = record("a", "lamp", {});
+  const withWaiting = { ...a, machines: { lamp: withUpkeep(machines.lamp as MachineRecord, { waiting }) } };
   const given = world(lamps({ a: "on", b: "on" }, { max_unavailable: 2, canary: 2 }), {
-    records: [record("a", "lamp", inLine), record("b", "lamp", {})],
+    records: [withWaiting, record("b", "lamp", {})],
     reports: [report("a", { reachable: false, heardAt: noon, missed: 1 }), report("b")],
   });
   assert.equal(starts(given), ["b"]);
+});
+
+test("a rollout that has ended leaves nothing in the sums", () => {
+  const given = world(lamps({ a: "on" }), { records: [record("a", "lamp", {})], reports: [report("a")] });
+  const { fleet, tally } = simulate(given).world;
+  assert.equal([fleet.rollouts["fleet/lamp=on"]?.phase, tally.scopeNames()], ["done", []]);
 });
 
 test("the canary that failed and then answers no more goes on being the canary that failed", () => {
@@ -52,7 +59,7 @@ test("the canary that failed and then answers no more goes on being the canary t
     reports: [report("a"), report("b")],
   });
   const failed = simulate(given, { outcome: () => "failed" }).world;
-  assert.is(failed.fleet.rollouts["fleet/lamp"]?.phase, "halted");
+  assert.is(failed.fleet.rollouts["fleet/lamp=on"]?.phase, "halted");
   const reports = new Map(failed.reports);
   reports.set("a", report("a", { reachable: false, heardAt: failed.now, missed: 1 }));
   assert.equal(moved(worldOf({ ...failed, reports })), []);
