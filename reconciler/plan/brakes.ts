@@ -189,7 +189,7 @@ export function wipeRefusal(world: World, host: Host): { readonly message: strin
     [...world.tally.replaced()]
       .map(([name, at]) => ({ host: name, at }))
       .filter(({ at }) => at > world.now - ms)
-      .toSorted((a, b) => a.at - b.at);
+      .toSorted((a, b) => a.at - b.at || (a.host < b.host ? -1 : 1));
   const inHour = since(wipeWindows.fleetMs);
   if (inHour.length >= maxWipes) {
     const at = (inHour[inHour.length - maxWipes]?.at ?? world.now) + wipeWindows.fleetMs;

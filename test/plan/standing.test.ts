@@ -1,6 +1,7 @@
 // How one host stands, where that decides whether others go on: what was once wrong about it, each as the smallest fleet that shows it.
 import * as assert from "uvu/assert";
 import { type MachineRecord, withUpkeep } from "../../reconciler/model/record.ts";
+import { wipeRefusal } from "../../reconciler/plan/brakes.ts";
 import { decide } from "../../reconciler/plan/decide.ts";
 import { simulate } from "../../reconciler/plan/simulate.ts";
 import { worldOf } from "../../reconciler/plan/tally.ts";
@@ -44,6 +45,26 @@ test("L1: a host that went silent in the line of a gate keeps nobody from it", (
     reports: [report("a", { reachable: false, heardAt: noon, missed: 1 }), report("b")],
   });
   assert.equal(starts(given), ["b"]);
+});
+
+test("R1: of two hosts that were replaced at one time, the same one is named, whichever was made first", () => {
+  const lost = {
+    at: at(-60_000),
+    silent: false,
+    recovering: null,
+    replacedAt: at(-60_000),
+    failed: [],
+    quarantined: false,
+  };
+  const given = world(lamps({ a: "on", b: "on", c: "on" }), {
+    records: ["a", "b", "c"].map((name) => record(name, "lamp", {}, name === "c" ? {} : { lost })),
+  });
+  const { loaded } = given.desired;
+  const hosts = new Map([...loaded.repository.hosts].toReversed());
+  const desired = { ...given.desired, loaded: { ...loaded, repository: { ...loaded.repository, hosts } } };
+  const c = hosts.get("c");
+  assert.ok(c);
+  assert.equal(wipeRefusal(worldOf({ ...given, desired }), c), wipeRefusal(given, c));
 });
 
 test("a rollout that has ended leaves nothing in the sums", () => {
