@@ -135,11 +135,12 @@ function sinceOf({ fleet }: World, scope: string): string | null {
   return rollout === undefined || rollout.phase === "done" ? null : rollout.since;
 }
 
-/** Hosts that a scope of a rollout can be about: those of its group, or of the fleet, that carry its machine. */
+/** Hosts that a scope of a rollout can be about: those of its group, or of the fleet, with its target of its machine. */
 function* membersOf({ desired }: World, scope: string): Generator<string> {
   const { groups, hosts } = desired.loaded.repository;
   const slash = scope.indexOf("/");
-  const [group, machine] = [scope.slice(0, slash), scope.slice(slash + 1, scope.indexOf("="))];
+  const group = scope.slice(0, slash);
+  const [machine = "", target] = scope.slice(slash + 1).split("=");
   const names = group === "fleet" ? hosts.keys() : (groups.get(group)?.members ?? []);
-  for (const name of names) if (hosts.get(name)?.machines.has(machine) === true) yield name;
+  for (const name of names) if (hosts.get(name)?.machines.get(machine) === target) yield name;
 }

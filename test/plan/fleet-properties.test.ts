@@ -46,7 +46,7 @@ function outcomeOf(failures: readonly number[]): NonNullable<SimulationOptions["
 }
 
 /** Long enough for everything but permits that expire, and short where a fleet waits for somebody who never comes. */
-const horizonMs = 1_500_000;
+const horizonMs = 900_000;
 
 interface Scene {
   readonly sketch: FleetSketch;
@@ -107,7 +107,11 @@ test("the sums that are kept in step with each change are those that are made fr
   fc.assert(
     // Where holds of two hosts end at one time, one of the two is looked at first.
     fc.property(sceneOf({ held: ["yes"], hostsMax: 10 }), (item) => {
-      play(item, (world) => assert.is(sumsOf(world, world.tally), sumsOf(world, Tally.of(world))));
+      play(item, (world) => {
+        const [kept, made] = [sumsOf(world, world.tally), sumsOf(world, Tally.of(world))];
+        const [at] = kept.flatMap((line, index) => (line === made[index] ? [] : [index]));
+        assert.is(at, undefined, `${kept[at ?? 0]} is kept, and ${made[at ?? 0]} is right`);
+      });
     }),
     runs,
   );
@@ -118,8 +122,8 @@ function byName<T>(pairs: Iterable<readonly [string, T]>): (readonly [string, T]
   return [...pairs].toSorted(([a], [b]) => (a < b ? -1 : 1));
 }
 
-/** Everything that a tally tells about a world. */
-function sumsOf({ desired, records }: World, tally: Tally): string {
+/** Everything that a tally tells about a world, sum by sum. */
+function sumsOf({ desired, records }: World, tally: Tally): string[] {
   const { hosts, groups, settings } = desired.loaded.repository;
   const waits = [...records.values()].flatMap(({ machines }) => Object.values(machines)).map(({ upkeep }) => upkeep);
   const gates = new Set(waits.flatMap((upkeep) => upkeep?.waiting?.for ?? []));
@@ -129,21 +133,21 @@ function sumsOf({ desired, records }: World, tally: Tally): string {
   });
   const standings = [...hosts.keys()].map((name) => {
     const standing = tally.standing(name);
-    return { ...standing, permits: [...(standing?.permits ?? [])] };
+    return [name, { ...standing, permits: [...(standing?.permits ?? [])] }];
   });
-  const sums = {
-    sums: [tally.total, tally.reported, tally.acted],
-    standings,
-    groups: [...groups.keys()].map((name) => tally.group(name)),
-    scopes,
-    permits: [...settings.governors.keys()].map((name) => byName(tally.permits(name))),
-    lines: [...gates]
+  const sums = [
+    ["sums", tally.total, tally.reported, tally.acted],
+    ...standings,
+    ...[...groups.keys()].map((name) => [name, tally.group(name)]),
+    ["scopes", ...scopes],
+    ...[...settings.governors.keys()].map((name) => [name, byName(tally.permits(name))]),
+    ...[...gates]
       .toSorted()
       .map((gate) => [gate, tally.waitingAt(gate), tally.firstIn(gate, { most: 100, end: null, after: null })]),
-    lost: byName(tally.lost()),
-    replaced: byName(tally.replaced()),
-  };
-  return JSON.stringify(sums, null, 1);
+    ["lost", byName(tally.lost())],
+    ["replaced", byName(tally.replaced())],
+  ];
+  return sums.map((item) => JSON.stringify(item));
 }
 
 test("R1: the same world gives the same decisions and the same play, whatever the order in which it was put together", () => {
@@ -153,7 +157,7 @@ test("R1: the same world gives the same decisions and the same play, whatever th
       play(item, (world) => {
         if (worlds.length < 40) worlds.push(kept(world));
       });
-      for (const world of worlds.filter((_, index) => index % 8 === 0)) {
+      for (const world of worlds.filter((_, index) => index % 13 === 0)) {
         const other = shuffled(world, chance);
         assert.is(JSON.stringify(decide(other)), JSON.stringify(decide(world)));
         assert.is(JSON.stringify(decideFleet(other)), JSON.stringify(decideFleet(worldOf(world))));
@@ -190,7 +194,7 @@ function shuffled(world: World, chance: fc.Stream<number>): World {
 
 test("L1: where nothing is wrong and every guard comes true, every host arrives, whatever the limits", () => {
   fc.assert(
-    fc.property(fleetSketch({ hostsMax: 15 }), (drawn) => {
+    fc.property(fleetSketch({ hostsMax: 10 }), (drawn) => {
       const sketch = calmed(drawn);
       const { stuck, isCut } = simulate(worldOfSketch(sketch, guardedFiles(sketch)));
       assert.is(JSON.stringify(stuck), "[]");
@@ -202,7 +206,7 @@ test("L1: where nothing is wrong and every guard comes true, every host arrives,
 
 test("L1: a host that does not arrive is parked for a reason, with what would free it, and nobody waits for nothing", () => {
   fc.assert(
-    fc.property(sceneOf({ hostsMax: 15 }), (item) => {
+    fc.property(sceneOf({ hostsMax: 10 }), (item) => {
       const world = play(item, () => {});
       if (world.inFlight.size > 0) return;
       const starts = decide(world).flatMap(({ subject, act }) => (act?.kind === "start" ? [subject] : []));
@@ -253,7 +257,7 @@ const troubles = ["none"] as const;
 const beforeLossMs = 200_000;
 /** Hosts that answer and have no past, for what a rollout makes of them. */
 const freshScene = fc.record({
-  sketch: fleetSketch({ heard: ["yes"], troubles, held: [], hostsMax: 15 }),
+  sketch: fleetSketch({ heard: ["yes"], troubles, held: [], hostsMax: 10 }),
   failures: fc.array(fc.nat({ max: 14 }), { minLength: 1, maxLength: 6 }),
   silent: fc.boolean(),
 });

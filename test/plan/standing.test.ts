@@ -1,6 +1,7 @@
 // How one host stands, where that decides whether others go on: what was once wrong about it, each as the smallest fleet that shows it.
 import * as assert from "uvu/assert";
-import { freshMachine, type MachineRecord, upkeepOf, withUpkeep } from "../../reconciler/model/record.ts";
+import { type MachineRecord, withUpkeep } from "../../reconciler/model/record.ts";
+import { wipeRefusal } from "../../reconciler/plan/brakes.ts";
 import { decide } from "../../reconciler/plan/decide.ts";
 import { simulate } from "../../reconciler/plan/simulate.ts";
 import { worldOf } from "../../reconciler/plan/tally.ts";
@@ -37,12 +38,39 @@ test("B1: a host that answers in another life is down, before that is recorded",
 
 test("L1: a host that went silent in the line of a gate keeps nobody from it", () => {
   const waiting = { for: "fleet", since: at(-1000) };
-  const { upkeep = upkeepOf({}) } = withUpkeep(freshMachine("off", at(0), ""), { waiting });
+  const { machines, ...a } = record("a", "lamp", {});
+  const withWaiting = { ...a, machines: { lamp: withUpkeep(machines.lamp as MachineRecord, { waiting }) } };
   const given = world(lamps({ a: "on", b: "on" }, { max_unavailable: 2, canary: 2 }), {
-    records: [record("a", "lamp", { upkeep }), record("b", "lamp", {})],
+    records: [withWaiting, record("b", "lamp", {})],
     reports: [report("a", { reachable: false, heardAt: noon, missed: 1 }), report("b")],
   });
   assert.equal(starts(given), ["b"]);
+});
+
+test("R1: of two hosts that were replaced at one time, the same one is named, whichever was made first", () => {
+  const lost = {
+    at: at(-60_000),
+    silent: false,
+    recovering: null,
+    replacedAt: at(-60_000),
+    failed: [],
+    quarantined: false,
+  };
+  const given = world(lamps({ a: "on", b: "on", c: "on" }), {
+    records: ["a", "b", "c"].map((name) => record(name, "lamp", {}, name === "c" ? {} : { lost })),
+  });
+  const { loaded } = given.desired;
+  const hosts = new Map([...loaded.repository.hosts].toReversed());
+  const desired = { ...given.desired, loaded: { ...loaded, repository: { ...loaded.repository, hosts } } };
+  const c = hosts.get("c");
+  assert.ok(c);
+  assert.equal(wipeRefusal(worldOf({ ...given, desired }), c), wipeRefusal(given, c));
+});
+
+test("a rollout that has ended leaves nothing in the sums", () => {
+  const given = world(lamps({ a: "on" }), { records: [record("a", "lamp", {})], reports: [report("a")] });
+  const { fleet, tally } = simulate(given).world;
+  assert.equal([fleet.rollouts["fleet/lamp=on"]?.phase, tally.scopeNames()], ["done", []]);
 });
 
 test("the canary that failed and then answers no more goes on being the canary that failed", () => {
