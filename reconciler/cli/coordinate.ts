@@ -42,7 +42,7 @@ export async function hold(options: HoldOptions, select: string): Promise<number
 function endOf({ until }: HoldOptions): string | null {
   if (until === undefined) return null;
   const at = Date.parse(until);
-  if (Number.isNaN(at))
+  if (Number.isNaN(at) || !/T.*(Z|[+-]\d\d:\d\d)$/i.test(until))
     throw new Failure("invalid", `not a time: ${until}`, { reason: "Usage", hint: "such as 2026-12-01T09:00:00Z" });
   return new Date(at).toISOString();
 }

@@ -82,7 +82,8 @@ export interface PlanOptions extends GlobalOptions {
 
 /** stateward plan: what would happen to which host, along which path, waiting for what. Exit status 3 with changes and `--exit-code`. */
 export async function plan(options: PlanOptions, names: readonly string[]): Promise<number> {
-  const { desired, records } = await folderAgainstRecord(openWorkspace(options));
+  const workspace = openWorkspace(options);
+  const { desired, records } = await folderAgainstRecord(workspace);
   const world = recordedWorld({ now: Date.now(), desired, records });
   for (const name of names) if (!subjectOf(world, name)) throw unknown(name);
   if (options.simulate) return printSimulation(world, { ...options, names });
@@ -91,7 +92,7 @@ export async function plan(options: PlanOptions, names: readonly string[]): Prom
   if (options.json) printJson({ changes: moving.length, machines: forecasts });
   else {
     printPlan(forecasts);
-    printMoves(world);
+    printMoves(world, await mainOf(workspace));
   }
   return options.exitCode && moving.length > 0 ? 3 : 0;
 }
@@ -117,10 +118,18 @@ function printPlan(forecasts: readonly Forecast[]): void {
   );
 }
 
+/** The commit of `main` that a commit of this folder would follow; null where there is none. */
+async function mainOf(workspace: Workspace): Promise<DesiredCommit | null> {
+  return readRemote(workspace).then(
+    ({ world }) => world.desired,
+    () => null,
+  );
+}
+
 /** B3, before anybody pushes: what a commit of this folder would have to say. */
-function printMoves(world: World): void {
+function printMoves(world: World, before: DesiredCommit | null): void {
   const { settings, hosts } = world.desired.loaded.repository;
-  const moves = movesOf(null, world.desired, world.records);
+  const moves = movesOf(before, world.desired, world.records);
   const message = needsApproval(moves, { settings, size: hosts.size }, null);
   if (message === null) return;
   const trailer = `Acknowledge-Moves: ${moves.moved + moves.removed}`;

@@ -119,7 +119,7 @@ export function applyVerdict(entry: MachineRecord, { word, steps, at }: Verdict)
     ];
   });
   const { attempt } = entry;
-  const freed = withUpkeep({ ...entry, once: Object.fromEntries(once), unsteady: null }, { falls: [] });
+  const freed = withUpkeep({ ...entry, once: Object.fromEntries(once), unsteady: null }, { falls: [], autos: null });
   if (attempt === null) return freed;
   // A skipped step counts as done, and the attempt goes on behind it; a retry begins again, with all its tries before it.
   if (word === "skip" && attempt.step !== null) {

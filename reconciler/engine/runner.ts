@@ -6,6 +6,7 @@ import type { HostActor, Inquiry, Outcome, RecordWriter } from "../model/ports.t
 import type { Attempt, MachineRecord } from "../model/record.ts";
 import { renderAction, runsOnHost } from "../model/template.ts";
 import type { Host, Machine, Repository, Step, Transition } from "../model/types.ts";
+import { withAutomatic } from "../plan/drift.ts";
 import { attemptSetBack, entered, setOnce, stepDone, stepFailed, stepStarted } from "../plan/transition.ts";
 import { type AnySubject, leavesMarker } from "../plan/world.ts";
 
@@ -198,10 +199,12 @@ async function finish(context: RunContext, order: RunOrder): Promise<RunEnd> {
   }
   const why = reason === "target" ? "" : `, ${reason}`;
   const summary = `${subject.name}: ${transition.from} -> ${transition.to} (${machine.name}${why})`;
-  await context.edit(
-    (entry) => entered(entry, transition.to, machine.initial, { now: context.now(), commit: context.commit }),
-    summary,
-  );
+  await context.edit((entry) => {
+    const now = context.now();
+    const isCounted = reason === "auto" && subject.kind === "host";
+    const before = isCounted ? withAutomatic(entry, context.settings.flapping, now) : entry;
+    return entered(before, transition.to, machine.initial, { now, commit: context.commit });
+  }, summary);
   return "entered";
 }
 

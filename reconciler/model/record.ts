@@ -304,7 +304,7 @@ export function decodeRecord(text: string, where: string): SubjectRecord {
     throw corrupt(where, "it is not JSON", cause);
   }
   if (typeof value !== "object" || value === null) throw corrupt(where, "it is not an object");
-  if ("fleet" in value) return decodeFleet(value as Partial<FleetRecord>, where);
+  if ("fleet" in value) return decodeFleet(value, where);
   const { host, group, ...rest } = value as Record<string, unknown>;
   const name = host ?? group;
   if (typeof name !== "string" || (host !== undefined && group !== undefined))
@@ -337,10 +337,14 @@ export function decodeRecord(text: string, where: string): SubjectRecord {
   };
 }
 
+function isHold(value: unknown): boolean {
+  return typeof value === "object" && value !== null && "select" in value && typeof value.select === "string";
+}
+
 function decodeFleet(value: Partial<FleetRecord> & { fleet?: unknown }, where: string): SubjectRecord {
   const isMap = (part: unknown): boolean => part === undefined || (typeof part === "object" && part !== null);
   const holds: readonly unknown[] = Array.isArray(value.holds ?? []) ? (value.holds ?? []) : [null];
-  const isWhole = holds.every((hold) => typeof (hold as Partial<FleetHold> | null)?.select === "string");
+  const isWhole = holds.every((hold) => isHold(hold));
   if (value.fleet !== fleetName || !isWhole || !Array.isArray(value.approvals ?? []))
     throw corrupt(where, "it is not the fleet's record");
   if (!isMap(value.rollouts) || !isMap(value.durations)) throw corrupt(where, "its rollouts are no map");

@@ -490,6 +490,7 @@ export const settingsSchema: JsonSchema = file(
       flapping: object(
         {
           limit: count("So many falls from the target ...; default 5", 1000),
+          automatic: count("... or so many automatic transitions ...; default 100", 1_000_000),
           within: duration("... within this time are flapping, and nothing more is tried; default 10m"),
         },
         { description: "When a host counts as flapping" },

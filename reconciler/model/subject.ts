@@ -72,7 +72,7 @@ interface RawSettings {
   rollout?: RawRollout & { at_once?: string | number };
   governors?: Record<string, number | { limit: number; expires?: string }>;
   brakes?: RawBrakes;
-  flapping?: { limit?: number; within?: string };
+  flapping?: { limit?: number; automatic?: number; within?: string };
   windows?: RawWindow[];
   holidays?: Record<string, string>;
 }
@@ -181,7 +181,11 @@ export function parseSettings(value: unknown, holidays: unknown = null): Setting
     brakes: parseBrakes(raw.brakes ?? {}),
     windows: (raw.windows ?? []).flatMap(parseWindow),
     holidays: new Map(Object.entries({ ...more.holidays, ...raw.holidays })),
-    flapping: { limit: raw.flapping?.limit ?? 5, withinMs: parseDuration(raw.flapping?.within ?? "10m") },
+    flapping: {
+      limit: raw.flapping?.limit ?? 5,
+      automatic: raw.flapping?.automatic ?? 100,
+      withinMs: parseDuration(raw.flapping?.within ?? "10m"),
+    },
   };
 }
 

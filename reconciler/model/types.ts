@@ -280,8 +280,8 @@ export interface Settings {
   readonly windows: readonly Window[];
   /** Days on which windows of kind holiday hold, `2026-12-25`, with their names. */
   readonly holidays: ReadonlyMap<string, string>;
-  /** So many falls from the target within this time are flapping. */
-  readonly flapping: { readonly limit: number; readonly withinMs: number };
+  /** So many falls from the target, or automatic transitions, within this time are flapping. */
+  readonly flapping: { readonly limit: number; readonly automatic: number; readonly withinMs: number };
 }
 
 /** A whole state repository at one commit, parsed and checked. */

@@ -15,7 +15,7 @@ import { same } from "../model/same.ts";
 import type { Host, Machine, Transition } from "../model/types.ts";
 import { isBarrierGate } from "./barrier.ts";
 import { conditionsFor, readyOf, unknownConditions, withConditions } from "./conditions.ts";
-import { driftOf, flappingOf } from "./drift.ts";
+import { driftOf, flappingOf, withAutomatic } from "./drift.ts";
 import { type Closed, closedGate, purposeOf } from "./gates.ts";
 import { type Next, type NextResult, nextOf } from "./next.ts";
 import { fenced, observe, toReplayAlive } from "./observe.ts";
@@ -326,7 +326,10 @@ class Draft {
 
   private enterAtOnce(machine: Machine, entry: MachineRecord, go: Extract<Next, { kind: "go" }>): MachineRecord {
     const { transition } = go;
-    const next = entered(this.changing(machine.name, entry, go), transition.to, machine.initial, {
+    const { flapping } = this.world.desired.loaded.repository.settings;
+    const isCounted = go.reason === "auto" && this.subject.kind === "host";
+    const before = isCounted ? withAutomatic(entry, flapping, this.world.now) : this.changing(machine.name, entry, go);
+    const next = entered(before, transition.to, machine.initial, {
       now: this.world.now,
       commit: this.world.desired.commit,
     });

@@ -146,7 +146,7 @@ function rolloutGate(world: World, { host, machine, entry }: Wanted): Closed | n
 /** B1: what takes a host down needs room in each of its groups; what changes one that is down already only must not be one too many. */
 function groupGate(
   world: World,
-  { host, record, entry }: Wanted,
+  { host, record, machine, entry }: Wanted,
   { transition, purpose }: { readonly transition: Transition; readonly purpose: Purpose },
 ): Closed | null {
   const { repository } = world.desired.loaded;
@@ -155,7 +155,8 @@ function groupGate(
   const up = standing?.available !== false && isUp(host, record, repository.machines);
   // Healing brings a host up that is down: that takes nothing from its group.
   if (!up && purpose !== "change") return null;
-  if (up && purpose === "auto" && transition.steps.length === 0) return null;
+  // What runs nothing acts upon nobody: it counts only where it takes the host down.
+  if (up && transition.steps.length === 0 && purpose === "auto" && !takesDown(machine, transition)) return null;
   for (const { name } of groupsOf(repository, host.name)) {
     const gate = `${up ? "group" : "acting"} ${name}`;
     if (gateRoom(world, gate) - world.tally.ahead(gate, queueRank(entry, gate, world, host)) > 0) continue;
@@ -166,6 +167,10 @@ function groupGate(
     return waits("GroupLimit", message, null, gate);
   }
   return null;
+}
+
+function takesDown({ states }: Machine, { from, to }: Transition): boolean {
+  return states.get(from)?.available === true && states.get(to)?.available !== true;
 }
 
 function governorGate(world: World, host: Host, { governors }: Transition, entry: MachineRecord): Closed | null {

@@ -107,6 +107,8 @@ export class Limits {
         this.wasQuiet = isQuiet;
         if (!isOver) continue;
       }
+      // Lost hosts that are to be replaced stand in no line, because they are not heard.
+      if (gate === "quiet") yield* this.tally.lost().keys();
       if (gate === "quiet") this.asked.delete(gate);
       yield* this.letThrough(world, gate, room);
     }

@@ -17,6 +17,8 @@ import { type AnySubject, currentReport, guardValues, subjectOf, type World } fr
 /** Causes listed beside one another, and how far a chain is followed. */
 const besideMax = 5;
 const depthMax = 12;
+/** Subjects that one answer asks about. */
+const askedMax = 200;
 
 /** Why each machine of a subject that is not in its target is not; empty when all are. Null for a subject that does not exist. */
 export function why(world: World, name: string): CauseView[] | null {
@@ -28,6 +30,7 @@ type Rest = Partial<Pick<CauseView, "since" | "goesOnIf" | "because" | "more">>;
 
 class Asking {
   private readonly world: World;
+  private asked = 0;
 
   constructor(world: World) {
     this.world = world;
@@ -35,6 +38,7 @@ class Asking {
 
   about(subject: AnySubject, above: ReadonlySet<string>): CauseView[] {
     const { world } = this;
+    if (this.asked++ >= askedMax) return [];
     const heard = subject.kind === "host" ? currentReport(world, subject) : null;
     if (subject.kind === "host" && heard !== null && "reason" in heard) return [this.unheard(subject, heard)];
     const { plans } = decideSubject(world, subject);
