@@ -77,7 +77,7 @@ test("a change of twelve hosts waits for a word, halts at its canary, says why, 
   await reconciler.says("waits for a word: it would move 12 hosts, more than 1");
   assert.is((await cli(example.folder, "approve", "0000000")).exit, 1, "B3: a word is good for one commit");
   assert.is((await cli(example.folder, "approve", moved.slice(0, 8), "--by", "ana")).exit, 0);
-  await reconciler.says(/rollout of site in web halts: web-\d+ failed in the canary/);
+  await reconciler.says(/rollout of site to v2 in web halts: web-\d+ failed in the canary/);
   const canary = /halts: (web-\d+) failed/.exec(reconciler.output)?.[1] ?? "";
   const others = names.filter((name) => name !== canary);
   for (const name of others.slice(0, 3)) {
@@ -98,7 +98,7 @@ test("a change of twelve hosts waits for a word, halts at its canary, says why, 
     /fleet: [0-9a-f]{8} approved by ana/,
     /halts: web-\d+ failed in the canary/,
     /pre-empts the one of/,
-    /rollout of site in web is done: 12 hosts moved/,
+    /rollout of site to v2 in web is done: 12 hosts moved/,
   ])
     assert.match(told, line);
   await example.origin("fsck", "--strict", "--no-dangling");
@@ -138,7 +138,7 @@ test("B5: a hold works while the remote is down, over a restart, and shows in ev
     "a host of a held group is released with its group",
   );
   assert.is((await cli(example.folder, "release", "group/web", "--by", "ben")).exit, 0);
-  await second.says("rollout of site in web is done: 12 hosts moved");
+  await second.says("rollout of site to v2 in web is done: 12 hosts moved");
   assert.is(await second.stop("SIGTERM"), 0, second.output);
   const told = await example.origin("log", "--format=%B", "observed");
   assert.match(told, "group/web: held by ana: power works");
