@@ -6,6 +6,7 @@ import type { FleetRecord } from "../model/record.ts";
 import { fleetView, whyView } from "../plan/fleet-view.ts";
 import { covers, holdOn, parseSelector, selectorText } from "../plan/holds.ts";
 import type { World } from "../plan/world.ts";
+import { unknownSubject } from "./fleet.ts";
 import type { Engine } from "./loop.ts";
 
 /** Approvals that are kept; an older commit cannot be waiting any more. */
@@ -165,12 +166,5 @@ function selectsNobody(select: string): Failure {
   return new Failure("invalid", `${select} names no host`, {
     reason: "UnknownSelector",
     hint: "give a host's name, group/NAME, region/NAME or fleet",
-  });
-}
-
-function unknownSubject(name: string): Failure {
-  return new Failure("invalid", `no host or group is called ${name}`, {
-    reason: "UnknownSubject",
-    hint: "stateward status lists them",
   });
 }

@@ -216,7 +216,8 @@ function onlyShared(world: World): AnySubject {
   });
 }
 
-function unknownSubject(name: string): Failure {
+/** A name that nobody has. */
+export function unknownSubject(name: string): Failure {
   return new Failure("invalid", `no host or group is called ${name}`, {
     reason: "UnknownSubject",
     hint: "add it under hosts/, or mend the name",
