@@ -49,6 +49,7 @@ export const problemCodes = {
   SW210: "a machine is carried twice",
   SW211: "no such group",
   SW212: "no such governor in stateward.yaml",
+  SW213: "two groups that share hosts order regions otherwise",
   SW301: "the machine has no such state",
   SW302: "the state cannot be reached from the initial state",
   SW303: "no way leads back from the state to the initial state",

@@ -40,6 +40,7 @@ export function checkReferences(
         problems.push(...checkBoolean(entry.parsed, ["select"], entry.group.select, guards));
       const { rollout } = entry.parsed.value as { rollout?: { order?: string[] } };
       problems.push(...checkOrder(entry.parsed, { order: rollout?.order ?? [] }, repository));
+      problems.push(...checkOpposite(entry.parsed, entry.group.name, repository));
     }
   }
   return problems;
@@ -135,6 +136,20 @@ function checkFleet(parsed: ParsedYaml, repository: Repository, guards: GuardCom
     select === undefined ? [] : checkBoolean(parsed, ["windows", index, "select"], select, guards),
   );
   return [...selectors, ...checkOrder(parsed, repository.settings.rollout, repository)];
+}
+
+/** Two groups that share a host and name regions in opposite orders would wait for each other for ever. */
+function checkOpposite(parsed: ParsedYaml, name: string, { groups }: Repository): Problem[] {
+  const own = groups.get(name);
+  const order = own?.rollout?.order ?? [];
+  if (own === undefined || order.length < 2) return [];
+  return [...groups.values()].flatMap((other) => {
+    const places = order.map((region) => other.rollout?.order.indexOf(region) ?? -1).filter((at) => at >= 0);
+    const isOpposite = places.some((at, index) => index > 0 && at < (places[index - 1] ?? 0));
+    if (other.name >= name || !isOpposite || !own.members.some((member) => other.members.includes(member))) return [];
+    const message = `${other.name} shares hosts with ${name}, and names the regions in another order`;
+    return [report(parsed, ["rollout", "order"], "SW213", message, "give both the same order")];
+  });
 }
 
 function checkOrder(parsed: ParsedYaml, { order }: { order: readonly string[] }, repository: Repository): Problem[] {

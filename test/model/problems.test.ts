@@ -279,6 +279,15 @@ const fleetCases: readonly Case[] = [
   ["a limit of another form", { "machines/m.yaml": machineAnd(`${remedies(["r"])}    limit: thrice\n`) }, ["SW105 8"]],
   ["drift of another sort", { "machines/m.yaml": machineAnd("drift: ignore\n") }, ["SW105 4"]],
   ["drift until no time", { "hosts/a.yaml": `${host}drift: { mode: tolerate, until: tomorrow }\n` }, ["SW105 3"]],
+  [
+    "opposite orders of regions in groups that share a host",
+    {
+      "hosts/a.yaml": 'group: a\nselect: "true"\nrollout: { order: [east, west] }\n',
+      "hosts/b.yaml": 'group: b\nselect: "true"\nrollout: { order: [west, east] }\n',
+      "hosts/h.yaml": "host: h\ntransport: local\n",
+    },
+    ["SW213 3"],
+  ],
 ];
 
 for (const [name, files, wanted] of [...cases, ...fleetCases])
