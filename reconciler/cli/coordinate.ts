@@ -161,12 +161,15 @@ function printWhy({ subject, causes, whatIf }: WhyView): void {
   if (causes.length === 0) print(`${subject} is in its target states`);
   for (const line of whyLines(causes)) print(line);
   if (whatIf === null) return;
-  const { word, arrives, afterMs, moves } = whatIf;
+  const { word, arrives, isCut, afterMs, moves } = whatIf;
   if (arrives)
     print(
       `if ${word}: ${subject} would be in its target states ${afterMs === 0 ? "at once" : `after about ${formatDuration(afterMs ?? 0)}`}`,
     );
-  else print(`if ${word}: ${subject} would still not arrive`);
+  else
+    print(
+      `if ${word}: ${subject} would ${isCut ? "not arrive soon: too many others come before" : "still not arrive"}`,
+    );
   for (const { machine, from, to, atMs } of moves)
     print(`  after ${formatDuration(atMs)}  ${machine}: ${from} -> ${to}`);
   for (const line of whyLines(whatIf.causes, "  ")) print(line);

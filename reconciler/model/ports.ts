@@ -273,6 +273,8 @@ export interface WhyView {
   readonly whatIf: {
     readonly word: string;
     readonly arrives: boolean;
+    /** So many transitions of other hosts come before that the plan was not played to its end. */
+    readonly isCut: boolean;
     readonly afterMs: number | null;
     readonly moves: readonly {
       readonly machine: string;

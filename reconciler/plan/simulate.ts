@@ -26,6 +26,10 @@ export interface SimulationOptions {
   readonly watch?: (world: World) => void;
   /** No further than this, in milliseconds from the beginning; default 7 days. */
   readonly horizonMs?: number;
+  /** No more transitions than this; default as many as there are. */
+  readonly movesMax?: number;
+  /** No further than until this subject is in its targets. */
+  readonly until?: string;
 }
 
 /** One transition as it was played; times in milliseconds from the beginning. */
@@ -141,8 +145,8 @@ class Play {
     let isCut = false;
     this.drain();
     for (let event = this.events.pop(); event !== null; event = this.events.pop()) {
-      if (event.at > horizon || idle > idleMax || ++count > eventsMax) {
-        isCut = this.inFlight.size > 0;
+      if (event.at > horizon || idle > idleMax || ++count > eventsMax || this.isEnough()) {
+        isCut = this.inFlight.size > 0 && !this.hasArrived();
         break;
       }
       this.now = Math.max(this.now, event.at);
@@ -152,6 +156,18 @@ class Play {
       idle = this.lastChange === before && this.inFlight.size === 0 ? idle + 1 : 0;
     }
     return this.result(isCut);
+  }
+
+  private isEnough(): boolean {
+    return this.moves.length >= (this.options.movesMax ?? Number.POSITIVE_INFINITY) || this.hasArrived();
+  }
+
+  private hasArrived(): boolean {
+    const { until } = this.options;
+    const subject = until === undefined ? null : subjectOf(this.began, until);
+    if (subject === null || this.inFlight.has(subject.name)) return false;
+    const machines = this.records.get(subject.name)?.machines ?? {};
+    return [...subject.machines].every(([machine, target]) => target === null || machines[machine]?.state === target);
   }
 
   /** Whether a subject may have anything to do: at rest in its targets, it has not. */

@@ -10,20 +10,24 @@ import { Tally } from "./tally.ts";
 import { why } from "./why.ts";
 import type { World } from "./world.ts";
 
+/** Transitions of all hosts that are played for one answer: so many take about a second, and whoever asks keeps others waiting. */
+const movesMax = 2000;
+
 type WhatIf = NonNullable<WhyView["whatIf"]>;
 
 /** The answer to `release git-1`, `hold group/web`, `retry git-1` or `brake release`. Throws a Failure for another word. */
 export function whatIf(world: World, name: string, word: string): WhatIf {
   const changed = withWord(world, word);
-  const played = simulate(changed);
+  const played = simulate(changed, { until: name, movesMax });
   const stuck = played.stuck.some(({ subject }) => subject === name);
   const moves = played.moves.filter(({ subject }) => subject === name);
-  const arrives = !stuck && !played.isCut;
+  const arrives = !stuck;
   const afterMs = arrives ? Math.max(0, ...moves.map(({ atMs, ms }) => atMs + ms)) : null;
   const causes = arrives ? [] : (why(played.world, name) ?? []);
   return {
     word,
     arrives,
+    isCut: played.isCut,
     afterMs,
     moves: moves.map(({ machine, from, to, atMs }) => ({ machine, from, to, atMs })),
     causes,
