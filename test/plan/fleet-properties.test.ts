@@ -46,7 +46,7 @@ function outcomeOf(failures: readonly number[]): NonNullable<SimulationOptions["
 }
 
 /** Long enough for everything but permits that expire, and short where a fleet waits for somebody who never comes. */
-const horizonMs = 900_000;
+const horizonMs = 600_000;
 
 interface Scene {
   readonly sketch: FleetSketch;
@@ -56,7 +56,6 @@ interface Scene {
 
 const sceneOf = (options: FleetOptions = {}): fc.Arbitrary<Scene> =>
   fc.record({ sketch: fleetSketch(options), change: turn, failures: failing });
-const scene = sceneOf();
 
 /** A world as it was when it was watched: the play goes on changing its own. */
 function kept(world: World): World {
@@ -92,7 +91,8 @@ function play({ sketch, change, failures }: Scene, watch: (world: World, sketch:
 
 test("B1: at no instant are more hosts of a group unavailable or acted upon, or governors' permits held, than their limits say", () => {
   fc.assert(
-    fc.property(scene, (item) => {
+    // A hold that ends frees an attempt that was left open, which acts upon nobody until then, and asks nobody when it goes on.
+    fc.property(sceneOf({ held: ["yes"] }), (item) => {
       let seen: LimitsSeen | null = null;
       play(item, (world, sketch) => {
         if (seen?.sketch !== sketch) seen = new LimitsSeen(sketch, world);
@@ -106,7 +106,7 @@ test("B1: at no instant are more hosts of a group unavailable or acted upon, or 
 test("the sums that are kept in step with each change are those that are made from the beginning", () => {
   fc.assert(
     // Where holds of two hosts end at one time, one of the two is looked at first.
-    fc.property(sceneOf({ held: ["yes"], hostsMax: 10 }), (item) => {
+    fc.property(sceneOf({ held: ["yes"], hostsMax: 8 }), (item) => {
       play(item, (world) => {
         const [kept, made] = [sumsOf(world, world.tally), sumsOf(world, Tally.of(world))];
         const [at] = kept.flatMap((line, index) => (line === made[index] ? [] : [index]));
@@ -152,7 +152,7 @@ function sumsOf({ desired, records }: World, tally: Tally): string[] {
 
 test("R1: the same world gives the same decisions and the same play, whatever the order in which it was put together", () => {
   fc.assert(
-    fc.property(sceneOf({ hostsMax: 10 }), fc.infiniteStream(fc.nat()), (item, chance) => {
+    fc.property(sceneOf({ hostsMax: 8 }), fc.infiniteStream(fc.nat()), (item, chance) => {
       const worlds: World[] = [];
       play(item, (world) => {
         if (worlds.length < 40) worlds.push(kept(world));
@@ -194,7 +194,7 @@ function shuffled(world: World, chance: fc.Stream<number>): World {
 
 test("L1: where nothing is wrong and every guard comes true, every host arrives, whatever the limits", () => {
   fc.assert(
-    fc.property(fleetSketch({ hostsMax: 10 }), (drawn) => {
+    fc.property(fleetSketch({ hostsMax: 8 }), (drawn) => {
       const sketch = calmed(drawn);
       const { stuck, isCut } = simulate(worldOfSketch(sketch, guardedFiles(sketch)));
       assert.is(JSON.stringify(stuck), "[]");
@@ -206,7 +206,7 @@ test("L1: where nothing is wrong and every guard comes true, every host arrives,
 
 test("L1: a host that does not arrive is parked for a reason, with what would free it, and nobody waits for nothing", () => {
   fc.assert(
-    fc.property(sceneOf({ hostsMax: 10 }), (item) => {
+    fc.property(sceneOf({ hostsMax: 8 }), (item) => {
       const world = play(item, () => {});
       if (world.inFlight.size > 0) return;
       const starts = decide(world).flatMap(({ subject, act }) => (act?.kind === "start" ? [subject] : []));
@@ -257,7 +257,7 @@ const troubles = ["none"] as const;
 const beforeLossMs = 200_000;
 /** Hosts that answer and have no past, for what a rollout makes of them. */
 const freshScene = fc.record({
-  sketch: fleetSketch({ heard: ["yes"], troubles, held: [], hostsMax: 10 }),
+  sketch: fleetSketch({ heard: ["yes"], troubles, held: [], hostsMax: 8 }),
   failures: fc.array(fc.nat({ max: 14 }), { minLength: 1, maxLength: 6 }),
   silent: fc.boolean(),
 });
@@ -267,16 +267,17 @@ test("after more failures than a rollout bears, or one in its canary, no other h
     fc.property(freshScene, ({ sketch: drawn, failures, silent }) => {
       const sketch = { ...drawn, barrier: null };
       const outcome = outcomeOf(failures);
-      const seen = new RolloutsSeen(sketch);
+      const start = worldOfSketch(sketch);
+      const seen = new RolloutsSeen(sketch, start);
       let halted: World | null = null;
       let again = seen;
       const watch = (world: World): void => {
         seen.next(world);
         if (!seen.isHalted || halted !== null) return;
         halted = kept(world);
-        again = new RolloutsSeen(sketch, seen);
+        again = new RolloutsSeen(sketch, world, seen);
       };
-      simulate(worldOfSketch(sketch), { outcome, horizonMs, watch });
+      simulate(start, { outcome, horizonMs, watch });
       if (!silent || halted === null) return;
       const before: World = halted;
       const reports = new Map(before.reports);

@@ -152,7 +152,7 @@ export class LimitsSeen {
 }
 
 /** At most so many of `size`, and at least one: shares round down. */
-function mostOf(amount: number | string, size: number): number {
+export function mostOf(amount: number | string, size: number): number {
   const [, share, of] = /^(\d+)(%|\/\d+)$/.exec(String(amount)) ?? [];
   const most =
     share === undefined
