@@ -38,7 +38,7 @@ states:
   open:
     enter:
       - from: shut
-        when: group.fleet.all(h, h.states["lamp"] == "on")
+        when: group.every.all(h, h.states["lamp"] == "on")
         steps:
           - run: open
 `;
@@ -72,7 +72,7 @@ export function loadFleet(plan: Partial<FleetPlan> & Pick<FleetPlan, "hosts">): 
     file("stateward.yaml", plan.settings ?? settings),
     file("machines/lamp.yaml", plan.lamp ?? lamp),
     file("machines/gate.yaml", gate),
-    group("fleet", '"team" in host.labels'),
+    group("every", '"team" in host.labels'),
     ...regions.map((region) => group(region, `host.region == "${region}"`)),
     ...Array.from({ length: teams }, (_, team) => group(`team_${team}`, `host.labels.team == "${team}"`)),
     ...Array.from({ length: hosts }, (_, index) => hostDocument(index, transport)),

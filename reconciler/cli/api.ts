@@ -36,6 +36,8 @@ export async function findApi(workspace: Workspace): Promise<Api | null> {
     get: async <T>(path: string) => {
       const response = await call(path, {});
       // 503 of /readyz is an answer like any other: it says why.
+      const isProblem = response.headers.get("content-type")?.includes("application/problem+json") === true;
+      if (!response.ok && response.status !== 503 && isProblem) throw await problemOf(response);
       if (!response.ok && response.status !== 503)
         throw new Failure("transient", `${url} answered ${response.status}`, {
           reason: "ApiRefused",
@@ -51,10 +53,15 @@ export async function findApi(workspace: Workspace): Promise<Api | null> {
       });
       // What is only noted has no answer but its status.
       if (response.ok) return JSON.parse((await response.text()) || "null") as T;
-      const { detail, title, hint } = (await response.json()) as { detail: string; title: string; hint?: string };
-      throw new Failure("invalid", detail, { reason: title, ...(hint ? { hint } : {}) });
+      throw await problemOf(response);
     },
   };
+}
+
+/** A refusal as the interface explains it (RFC 9457). */
+async function problemOf(response: Response): Promise<Failure> {
+  const { detail, title, hint } = (await response.json()) as { detail: string; title: string; hint?: string };
+  return new Failure("invalid", detail, { reason: title, ...(hint ? { hint } : {}) });
 }
 
 /** What run.json says, if it says anything. */

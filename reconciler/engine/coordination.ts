@@ -12,6 +12,8 @@ import type { Engine } from "./loop.ts";
 /** Approvals that are kept; an older commit cannot be waiting any more. */
 const approvalsMax = 50;
 const holdsMax = 1000;
+/** Hosts of a fleet for which the reconciler itself plays a what-if: so many take it up to two seconds. */
+const whatIfHostsMax = 10_000;
 
 export class Coordination implements CoordinationReader, CoordinationWriter {
   private readonly engine: Engine;
@@ -28,6 +30,13 @@ export class Coordination implements CoordinationReader, CoordinationWriter {
   }
 
   why(subject: string, word: string | null): WhyView {
+    const { size } = this.world().desired.loaded.repository.hosts;
+    if (word !== null && size > whatIfHostsMax) {
+      throw new Failure("invalid", `a what-if over ${size} hosts would keep the reconciler from its work for seconds`, {
+        reason: "TooLarge",
+        hint: "ask the record instead, in a folder without a reconciler: stateward --folder DIR --repository URL why HOST --what-if ...",
+      });
+    }
     const view = whyView(this.world(), subject, word);
     if (view === null) throw unknownSubject(subject);
     return view;
