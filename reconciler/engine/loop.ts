@@ -182,8 +182,7 @@ export class Engine {
     for (const message of summaries) this.ports.events({ kind: "fleet", message });
     const world = this.world();
     if (world === null) return written;
-    const scopes = Object.keys(next.rollouts).filter((scope) => next.rollouts[scope] !== before.rollouts[scope]);
-    this.limits.fleetChanged(world, scopes);
+    this.limits.fleetChanged(world, before);
     if (next.holds !== before.holds || next.released !== before.released) this.wakeAll(world);
     return written;
   }

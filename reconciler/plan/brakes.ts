@@ -5,8 +5,9 @@ import type { DesiredCommit } from "../model/ports.ts";
 import { type FleetHold, fleetName, type SubjectRecord } from "../model/record.ts";
 import type { Host, Settings } from "../model/types.ts";
 import { readyOf } from "./conditions.ts";
+import { groupsOf } from "./groups.ts";
 import { covers } from "./holds.ts";
-import { groupsOf, lostAtOf } from "./standing.ts";
+import { lostAtOf } from "./standing.ts";
 import { reportIntervalMs, type World } from "./world.ts";
 
 /** Why nothing may be healed now, and when that may end by time alone. */

@@ -36,8 +36,8 @@ function governorsOf({ desired, tally, now }: World): GovernorView[] {
   return [...desired.loaded.repository.settings.governors.values()].map(({ name, limit }) => ({
     name,
     limit,
-    holders: [...tally.permits(name)]
-      .filter(([, until]) => until > now)
+    holders: tally
+      .permitsAt(name, now)
       .map(([host, until]) => ({ host, until: isoTime(until) }))
       .toSorted((a, b) => (a.host < b.host ? -1 : 1)),
     waiting: tally.waitingAt(`governor ${name}`),

@@ -6,12 +6,13 @@ import { type MachineRecord, type SubjectRecord, upkeepOf } from "../model/recor
 import type { Host, Machine, Transition } from "../model/types.ts";
 import { barrierGate, barrierVerdict } from "./barrier.ts";
 import { isMostlyHeard, lostBrake, quietStart } from "./brakes.ts";
+import { groupsOf } from "./groups.ts";
 import { heldText, holdOn } from "./holds.ts";
 import type { Next } from "./next.ts";
 import { recoveryOf } from "./recovery.ts";
 import { rolloutRefusal, rolloutRoom, scopeText } from "./rollout.ts";
 import { wantOf } from "./stage.ts";
-import { changeOf, groupsOf, isUp, regionIndex, regionRank, scopesOf } from "./standing.ts";
+import { changeOf, isUp, rankOf, rolloutGate, scopesOf } from "./standing.ts";
 import { sameWay } from "./transition.ts";
 import { windowFor } from "./windows.ts";
 import type { World } from "./world.ts";
@@ -58,7 +59,7 @@ export function closedGate(world: World, wanted: Wanted): Closed | null {
     (purpose === "healing" ? healingGate(world, wanted) : null) ??
     windowGate(world, host, purpose) ??
     barrierGateOf(world, wanted, transition) ??
-    (purpose === "change" ? rolloutGate(world, wanted) : null) ??
+    (purpose === "change" ? rolloutGateOf(world, wanted) : null) ??
     groupGate(world, wanted, { transition, purpose }) ??
     governorGate(world, host, transition, entry)
   );
@@ -118,22 +119,19 @@ function barrierGateOf(world: World, { machine, entry }: Wanted, { to }: Transit
   }
 }
 
-function rolloutGate(world: World, { host, machine, entry }: Wanted): Closed | null {
+function rolloutGateOf(world: World, { host, machine, entry }: Wanted): Closed | null {
   const { repository } = world.desired.loaded;
   const target = host.machines.get(machine.name) ?? "";
   // What has begun and failed is tried again whatever the rollout does; what has begun and not failed ends its way.
   const hasBegun = upkeepOf(entry).begun === wantOf(machine, target);
   for (const scope of hasBegun ? [] : scopesOf(repository, host.name, changeOf(machine.name, target))) {
-    const gate = `rollout ${scope}`;
+    const gate = rolloutGate(scope);
     const refusal = rolloutRefusal(world, scope, host.region ?? "");
-    if (refusal !== null)
-      return waits(refusal.includes(" is halted: ") ? "RolloutHalted" : "RolloutWaiting", refusal, null, gate);
-    const rank = `${regionRank(regionIndex(repository, scope, host.region))} ${host.name}`;
-    if (gateRoom(world, gate) - world.tally.ahead(gate, rank) <= 0)
+    if (refusal !== null) return waits(refusal.reason, refusal.message, null, gate);
+    if (!hasRoom(world, gate, { host, entry }))
       return waits("RolloutWaiting", `waits for its turn in the rollout of ${scopeText(scope)}`, null, gate);
   }
-  const rank = queueRank(entry, "fleet", world, host);
-  if (gateRoom(world, "fleet") - world.tally.ahead("fleet", rank) > 0 || world.inFlight.has(host.name)) return null;
+  if (hasRoom(world, "fleet", { host, entry }) || world.inFlight.has(host.name)) return null;
   const most = limitOf(repository.settings.atOnce, world.tally.total);
   return waits(
     "FleetBusy",
@@ -159,7 +157,7 @@ function groupGate(
   if (up && transition.steps.length === 0 && purpose === "auto" && !takesDown(machine, transition)) return null;
   for (const { name } of groupsOf(repository, host.name)) {
     const gate = `${up ? "group" : "acting"} ${name}`;
-    if (gateRoom(world, gate) - world.tally.ahead(gate, queueRank(entry, gate, world, host)) > 0) continue;
+    if (hasRoom(world, gate, { host, entry })) continue;
     const most = groupLimit(world, name);
     const message = up
       ? `no more than ${most} of ${name} may be unavailable at once`
@@ -176,9 +174,9 @@ function takesDown({ states }: Machine, { from, to }: Transition): boolean {
 function governorGate(world: World, host: Host, { governors }: Transition, entry: MachineRecord): Closed | null {
   for (const name of governors) {
     const gate = `governor ${name}`;
-    if (gateRoom(world, gate) - world.tally.ahead(gate, queueRank(entry, gate, world, host)) > 0) continue;
+    if (hasRoom(world, gate, { host, entry })) continue;
     const limit = world.desired.loaded.repository.settings.governors.get(name)?.limit ?? 0;
-    const expires = [...world.tally.permits(name).values()].filter((until) => until > world.now);
+    const expires = world.tally.permitsAt(name, world.now).map(([, until]) => until);
     return waits(
       "GovernorWaiting",
       `waits for one of the ${limit} permits of ${name}`,
@@ -189,10 +187,12 @@ function governorGate(world: World, host: Host, { governors }: Transition, entry
   return null;
 }
 
-/** First come, first served: the place of a machine in a gate's line, where it stands already or at its end. */
-function queueRank(entry: MachineRecord, gate: string, world: World, host: Host): string {
+/** Whether there is room behind a gate for a machine at its place in the line: where it stands already, or as who comes now. */
+function hasRoom(world: World, gate: string, { host, entry }: Pick<Wanted, "host" | "entry">): boolean {
   const { waiting } = upkeepOf(entry);
-  return `${waiting?.for === gate ? waiting.since : isoTime(world.now)} ${host.name}`;
+  const since = waiting?.for === gate ? waiting.since : isoTime(world.now);
+  const rank = rankOf(world.desired.loaded.repository, host, gate, since);
+  return gateRoom(world, gate) - world.tally.ahead(gate, rank) > 0;
 }
 
 /** Hosts of a group that may be unavailable or acted upon at once. */
@@ -217,10 +217,8 @@ export function gateRoom(world: World, gate: string): number {
       return groupLimit(world, name) - world.tally.group(name).down;
     case "acting":
       return groupLimit(world, name) - world.tally.group(name).acted;
-    case "governor": {
-      const held = [...world.tally.permits(name).values()].filter((until) => until > world.now).length;
-      return (repository.settings.governors.get(name)?.limit ?? 0) - held;
-    }
+    case "governor":
+      return (repository.settings.governors.get(name)?.limit ?? 0) - world.tally.permitsAt(name, world.now).length;
     case "quiet":
       return world.fleet.braked === null && isMostlyHeard(world) ? Number.POSITIVE_INFINITY : 0;
     default:

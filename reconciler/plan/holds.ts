@@ -2,6 +2,7 @@
 import { isoTime } from "../model/duration.ts";
 import type { FleetHold, FleetRecord } from "../model/record.ts";
 import type { Group, Hold, Host, Repository } from "../model/types.ts";
+import { groupsOf } from "./groups.ts";
 
 /** What a selector of a person's command names. */
 export type Selector =
@@ -39,18 +40,7 @@ export function covers(select: string, host: Host, groups: ReadonlyMap<string, G
   const [kind, name = ""] = select.split(/\/(.*)/s);
   if (kind === "host") return host.name === name;
   if (kind === "region") return host.region === name;
-  return kind === "group" && memberSet(groups.get(name)).has(host.name);
-}
-
-const sets = new WeakMap<Group, ReadonlySet<string>>();
-const nobody: ReadonlySet<string> = new Set();
-
-/** Members of a group for asking whether a host is one. */
-export function memberSet(group: Group | undefined): ReadonlySet<string> {
-  if (group === undefined) return nobody;
-  const known = sets.get(group) ?? new Set(group.members);
-  sets.set(group, known);
-  return known;
+  return kind === "group" && groupsOf({ groups }, host.name).some((group) => group.name === name);
 }
 
 interface HoldWorld {

@@ -1,10 +1,10 @@
 // The limits that hosts share, kept in step with what changes: sums over the fleet, and the lines of those who wait for a place.
-import type { RolloutRecord } from "../model/record.ts";
+import type { FleetRecord, RolloutRecord } from "../model/record.ts";
 import type { FleetDecision } from "./fleet.ts";
 import { decideFleet } from "./fleet.ts";
 import { gateRoom } from "./gates.ts";
 import { regionOnTurn } from "./rollout.ts";
-import { regionRank } from "./standing.ts";
+import { regionRank, rolloutGate, runningSince, scopeOfGate } from "./standing.ts";
 import { Tally } from "./tally.ts";
 import type { World } from "./world.ts";
 
@@ -38,13 +38,15 @@ export class Limits {
   }
 
   /** What is recorded of the whole fleet changed: gates may be open that were not. */
-  fleetChanged(world: World, scopes: Iterable<string>): void {
+  fleetChanged(world: World, before: FleetRecord): void {
     this.isChanged = true;
     this.opened.add("quiet");
-    for (const scope of scopes) {
-      this.opened.add(`rollout ${scope}`);
-      this.noteRollout(scope, world.fleet.rollouts[scope]);
-      const since = sinceOf(world, scope);
+    const { rollouts } = world.fleet;
+    for (const scope of Object.keys(rollouts)) {
+      if (rollouts[scope] === before.rollouts[scope]) continue;
+      this.opened.add(rolloutGate(scope));
+      this.noteRollout(scope, rollouts[scope]);
+      const since = runningSince(world.fleet, scope);
       if (this.sinces.get(scope) === since) continue;
       this.sinces.set(scope, since);
       for (const name of membersOf(world, scope)) this.touch(name);
@@ -59,7 +61,7 @@ export class Limits {
     const word = rollout === undefined ? "" : `${rollout.since} ${rollout.phase === "halted"}`;
     if (this.told.get(scope) === word) return;
     this.told.set(scope, word);
-    this.retold.add(`rollout ${scope}`);
+    this.retold.add(rolloutGate(scope));
   }
 
   /** True while something changed that was not yet taken in, or led to nobody yet. */
@@ -106,10 +108,10 @@ export class Limits {
         const isOver = this.wasQuiet && !isQuiet;
         this.wasQuiet = isQuiet;
         if (!isOver) continue;
+        // Lost hosts that are to be replaced stand in no line, because they are not heard.
+        yield* this.tally.lost().keys();
+        this.asked.delete(gate);
       }
-      // Lost hosts that are to be replaced stand in no line, because they are not heard.
-      if (gate === "quiet") yield* this.tally.lost().keys();
-      if (gate === "quiet") this.asked.delete(gate);
       yield* this.letThrough(world, gate, room);
     }
   }
@@ -129,12 +131,8 @@ export class Limits {
 
 /** The place in a rollout's line from which on hosts are of later regions: to wake them would lead to nothing. */
 function endOf(world: World, gate: string): string | null {
-  return gate.startsWith("rollout ") ? regionRank(regionOnTurn(world, gate.slice(8)) + 1) : null;
-}
-
-function sinceOf({ fleet }: World, scope: string): string | null {
-  const rollout = fleet.rollouts[scope];
-  return rollout === undefined || rollout.phase === "done" ? null : rollout.since;
+  const scope = scopeOfGate(gate);
+  return scope === null ? null : regionRank(regionOnTurn(world, scope) + 1);
 }
 
 /** Hosts that a scope of a rollout can be about: those of its group, or of the fleet, with its target of its machine. */

@@ -4,6 +4,7 @@ import { isoTime } from "../model/duration.ts";
 import type { GuardCompiler, GuardReads, GuardValues } from "../model/guard.ts";
 import { type MachineRecord, type RemedyRecord, upkeepOf, withUpkeep } from "../model/record.ts";
 import type { Machine, Remedy, Transition } from "../model/types.ts";
+import { repairOf } from "./transition.ts";
 
 const rungs = ["remedy", "reboot", "replay", "replace", "person"] as const;
 export type Rung = (typeof rungs)[number];
@@ -105,8 +106,7 @@ function nextDue({ machine, now }: RemedyWorld, remedy: Remedy, record: RemedyRe
   if (rung === 3 && replace.length === 0) rung = 4;
   const name = rungs[Math.min(rung, rungs.length - 1)] ?? "person";
   const steps = name === "remedy" ? remedy.steps : name === "reboot" ? reboot : name === "replace" ? replace : [];
-  const { state } = entry;
-  const transition = { from: state, to: state, when: null, auto: false, cost: 0, governors: [], steps };
+  const transition = repairOf(entry.state, steps);
   return { remedy, rung: name, transition, begun: entry };
 }
 

@@ -4,6 +4,7 @@ import type { Host, Transition } from "../model/types.ts";
 import { lostBrake, quietStart, tooManyLost, wipeRefusal } from "./brakes.ts";
 import { holdOn } from "./holds.ts";
 import { recoveryOf } from "./recovery.ts";
+import { repairOf } from "./transition.ts";
 import { windowFor } from "./windows.ts";
 import { currentReport, type World } from "./world.ts";
 
@@ -44,10 +45,6 @@ export function replacementOf(world: World, host: Host, record: SubjectRecord): 
   if (!window.open) return window;
   const refusal = wipeRefusal(world, host);
   if (refusal !== null) return refusal;
-  const from = replacedBy.initial;
-  const steps = replacedBy.recovery.replace;
-  return {
-    machine: replacedBy.name,
-    transition: { from, to: from, when: null, auto: false, cost: 0, governors: [], steps },
-  };
+  const transition = repairOf(replacedBy.initial, replacedBy.recovery.replace);
+  return { machine: replacedBy.name, transition };
 }

@@ -53,18 +53,25 @@ export function rolloutState(world: World, scope: string): RolloutState {
   return { wave, phase, message, isRecorded: true };
 }
 
-/** Why a host that is not part of it yet may not begin, or null. Whoever is told a reason waits at `rollout SCOPE`. */
-export function rolloutRefusal(world: World, scope: string, region: string): string | null {
+/** Why a host may not begin in a rollout yet. */
+export interface RolloutRefusal {
+  readonly reason: "RolloutWaiting" | "RolloutHalted";
+  readonly message: string;
+}
+
+/** Why a host that is not part of it yet may not begin, or null. Whoever is told a reason waits at the rollout's gate. */
+export function rolloutRefusal(world: World, scope: string, region: string): RolloutRefusal | null {
   const { repository } = world.desired.loaded;
   const spec = specOf(repository, scope);
   const { phase, message } = rolloutState(world, scope);
   const name = scopeText(scope);
-  if (spec.paused) return `the rollout of ${name} is paused`;
-  if (phase === "halted") return `the rollout of ${name} is halted: ${message}`;
+  const reason = "RolloutWaiting";
+  if (spec.paused) return { reason, message: `the rollout of ${name} is paused` };
+  if (phase === "halted") return { reason: "RolloutHalted", message: `the rollout of ${name} is halted: ${message}` };
   const earlier = earlierRegion(world, scope, region);
-  if (earlier !== null)
-    return `the rollout of ${name} does ${earlier} before ${region === "" ? "hosts without a region" : region}`;
-  return null;
+  if (earlier === null) return null;
+  const later = region === "" ? "hosts without a region" : region;
+  return { reason, message: `the rollout of ${name} does ${earlier} before ${later}` };
 }
 
 /** A region that comes before this one and has hosts that have still to arrive, or null. */

@@ -1,5 +1,6 @@
 // Plays a plan forward: the same decisions as the reconciler's, on records in memory, with the durations that were recorded. Pure.
 import { isoTime } from "../model/duration.ts";
+import { findTransition } from "../model/graph.ts";
 import {
   type FleetRecord,
   fleetName,
@@ -13,9 +14,9 @@ import type { Group, Host, Transition } from "../model/types.ts";
 import { readyOf } from "./conditions.ts";
 import { type Act, decideSubject } from "./decide.ts";
 import { assumedDuration, durationOf } from "./durations.ts";
+import { groupsOf } from "./groups.ts";
 import { Limits } from "./limits.ts";
-import { groupsOf } from "./standing.ts";
-import { entered, stepFailed } from "./transition.ts";
+import { entered, repairOf, stepFailed } from "./transition.ts";
 import { Waiters } from "./waiters.ts";
 import { currentReport, subjectNames, subjectOf, type World } from "./world.ts";
 
@@ -216,14 +217,12 @@ class Play {
       if (decision === null) break;
       this.wakeAt(fleetName, decision.wakeAt);
       if (decision.record === null) break;
-      const { rollouts } = decision.record;
-      const scopes = Object.keys(rollouts).filter((scope) => rollouts[scope] !== this.fleet.rollouts[scope]);
-      const isFreed = decision.record.holds !== this.fleet.holds;
+      const before = this.fleet;
       this.fleet = decision.record;
       this.records.set(fleetName, fleetSubject(this.fleet));
       for (const message of decision.summaries) this.said.push({ atMs: this.now - this.began.now, message });
-      this.limits.fleetChanged(this.world(), scopes);
-      if (isFreed) for (const name of subjectNames(this.began)) this.look(name);
+      this.limits.fleetChanged(this.world(), before);
+      if (this.fleet.holds !== before.holds) for (const name of subjectNames(this.began)) this.look(name);
       this.changed(null);
     }
     for (const name of this.limits.admitted(this.world())) this.dirty.add(name);
@@ -297,10 +296,8 @@ class Play {
     const isRepair = attempt.reason === "remedy" || attempt.reason === "replace";
     const { from, to } = attempt;
     // The steps of a repair stand at no transition.
-    const steps = definition.recovery.replace;
-    const repair: Transition = { from, to, when: null, auto: false, cost: 0, governors: [], steps };
-    const transition = isRepair ? repair : definition.transitions.find((item) => item.from === from && item.to === to);
-    if (transition === undefined) return;
+    const transition = isRepair ? repairOf(from, definition.recovery.replace) : findTransition(definition, from, to);
+    if (transition === null) return;
     this.inFlight.add(name);
     const ms = durationOf(this.fleet.durations, machine, transition) ?? assumedDuration(transition);
     const at = Math.max(this.now, Date.parse(attempt.startedAt) + ms);

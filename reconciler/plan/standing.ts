@@ -1,6 +1,7 @@
 // How one host stands, seen from the limits that it shares with others: whether it is up, acted upon, part of a rollout, holding a permit.
-import { emptyRecord, type MachineRecord, type SubjectRecord, upkeepOf } from "../model/record.ts";
+import { emptyRecord, type FleetRecord, type MachineRecord, type SubjectRecord, upkeepOf } from "../model/record.ts";
 import type { Group, Host, Machine, Repository } from "../model/types.ts";
+import { groupsOf } from "./groups.ts";
 import { holdOn } from "./holds.ts";
 import { type Stage, type StageInput, stageOf, wantOf } from "./stage.ts";
 import { currentReport, type World } from "./world.ts";
@@ -58,7 +59,7 @@ export function standingOf(world: World, host: Host): Standing {
       if (heard && !isHeld()) acted = true;
       permits = permitsOf(world, { machine, entry, permits });
     }
-    if (hasAvailability(machine) && machine.states.get(entry?.state ?? "")?.available !== true) available = false;
+    if (!isMachineUp(machine, entry)) available = false;
     if (target !== null) {
       const found = partsOf(world, host, {
         machine,
@@ -72,8 +73,8 @@ export function standingOf(world: World, host: Host): Standing {
     }
     const wait = entry === undefined ? null : upkeepOf(entry).waiting;
     // Whoever is not heard could not use a place, and must not keep it from those behind. Its time of arrival stays recorded.
-    if (wait !== null && wait.waived !== true && heard && !isHeld())
-      (waiting ??= []).push({ gate: wait.for, rank: rankOf(world, host, wait.for, wait.since) });
+    if (wait !== null && heard && !isHeld())
+      (waiting ??= []).push({ gate: wait.for, rank: rankOf(repository, host, wait.for, wait.since) });
   }
   return {
     available: available && !acted,
@@ -108,9 +109,12 @@ export function lostAtOf({ lost }: Pick<SubjectRecord, "lost">): number | null {
 export function isUp(host: Host, record: SubjectRecord, machines: Repository["machines"]): boolean {
   return [...host.machines.keys()].every((name) => {
     const machine = machines.get(name);
-    const state = record.machines[name]?.state ?? "";
-    return machine === undefined || !hasAvailability(machine) || machine.states.get(state)?.available === true;
+    return machine === undefined || isMachineUp(machine, record.machines[name]);
   });
+}
+
+function isMachineUp(machine: Machine, entry: MachineRecord | undefined): boolean {
+  return !hasAvailability(machine) || machine.states.get(entry?.state ?? "")?.available === true;
 }
 
 const availability = new WeakMap<Machine, boolean>();
@@ -140,13 +144,23 @@ function permitsOf(
 }
 
 /** Place in a gate's line: rollouts go region by region in their order, then by name; all others are first come, first served. */
-function rankOf(world: World, host: Host, gate: string, since: string): string {
-  if (!gate.startsWith(rolloutGatePrefix)) return `${since} ${host.name}`;
-  const scope = gate.slice(rolloutGatePrefix.length);
-  return `${regionRank(regionIndex(world.desired.loaded.repository, scope, host.region))} ${host.name}`;
+export function rankOf(repository: Repository, host: Host, gate: string, since: string): string {
+  const scope = scopeOfGate(gate);
+  if (scope === null) return `${since} ${host.name}`;
+  return `${regionRank(regionIndex(repository, scope, host.region))} ${host.name}`;
 }
 
 const rolloutGatePrefix = "rollout ";
+
+/** Name of the gate at which those wait whose turn in a rollout has not come. */
+export function rolloutGate(scope: string): string {
+  return `${rolloutGatePrefix}${scope}`;
+}
+
+/** The scope of a rollout's gate; null for any other gate. */
+export function scopeOfGate(gate: string): string | null {
+  return gate.startsWith(rolloutGatePrefix) ? gate.slice(rolloutGatePrefix.length) : null;
+}
 
 /** What the places of a region begin with in a rollout's line. */
 export function regionRank(index: number): string {
@@ -154,7 +168,7 @@ export function regionRank(index: number): string {
 }
 
 /** Index of a region in a rollout's order; those that it does not name are last, together. */
-export function regionIndex(repository: Repository, scope: string, region: string | null): number {
+function regionIndex(repository: Repository, scope: string, region: string | null): number {
   const { order } = specOf(repository, scope);
   const index = region === null ? -1 : order.indexOf(region);
   return index < 0 ? order.length : index;
@@ -165,28 +179,6 @@ export function specOf(repository: Repository, scope: string): Repository["setti
   const group = scope.slice(0, scope.indexOf("/"));
   return (group === "fleet" ? null : repository.groups.get(group)?.rollout) ?? repository.settings.rollout;
 }
-
-const scopesByGroups = new WeakMap<ReadonlyMap<string, Group>, ReadonlyMap<string, readonly Group[]>>();
-
-/** The groups that a host is in, made once for each value of the groups. */
-export function groupsOf({ groups }: Pick<Repository, "groups">, host: string): readonly Group[] {
-  let index = scopesByGroups.get(groups);
-  if (index === undefined) {
-    const made = new Map<string, Group[]>();
-    for (const group of groups.values()) {
-      for (const member of group.members) {
-        const list = made.get(member);
-        if (list === undefined) made.set(member, [group]);
-        else list.push(group);
-      }
-    }
-    index = made;
-    scopesByGroups.set(groups, index);
-  }
-  return index.get(host) ?? noGroups;
-}
-
-const noGroups: readonly Group[] = [];
 
 /**
  * The rollouts that a host's change belongs to: of each group with a rollout of its own, else of the fleet. One scope for each machine
@@ -219,14 +211,18 @@ function partsOf(world: World, host: Host, input: Omit<StageInput, "want" | "sin
   if (entry?.state === target && entry.attempt === null && !anyRollout(world)) return noParts;
   const want = wantOf(machine, target);
   return scopesOf(world.desired.loaded.repository, host.name, changeOf(machine.name, target)).flatMap((scope) => {
-    const rollout = world.fleet.rollouts[scope];
-    const since = rollout === undefined || rollout.phase === "done" ? null : rollout.since;
-    const stage = stageOf(world, host, { ...input, want, since });
+    const stage = stageOf(world, host, { ...input, want, since: runningSince(world.fleet, scope) });
     return stage === null ? [] : [{ scope, stage, want }];
   });
 }
 
 function anyRollout({ fleet }: World): boolean {
-  for (const scope in fleet.rollouts) if (fleet.rollouts[scope]?.phase !== "done") return true;
+  for (const scope in fleet.rollouts) if (runningSince(fleet, scope) !== null) return true;
   return false;
+}
+
+/** When the rollout of a scope began, ISO 8601; null when none is under way. */
+export function runningSince({ rollouts }: FleetRecord, scope: string): string | null {
+  const rollout = rollouts[scope];
+  return rollout === undefined || rollout.phase === "done" ? null : rollout.since;
 }

@@ -1,10 +1,11 @@
 // Sums over the fleet that limits are held against: how many hosts of a group are down, how far a rollout is, who holds which permit.
 // A sum is changed by what one host contributes, so a decision about one host does not ask all others.
 import { emptyFleet } from "../model/record.ts";
+import { groupsOf } from "./groups.ts";
 import { Line, type LinePart } from "./line.ts";
 import { Seen } from "./seen.ts";
 import type { Stage } from "./stage.ts";
-import { groupsOf, type Part, type Standing, standingOf } from "./standing.ts";
+import { type Part, rolloutGate, type Standing, standingOf } from "./standing.ts";
 import type { World } from "./world.ts";
 
 export interface GroupTally {
@@ -158,6 +159,11 @@ export class Tally {
     return this.holders.get(governor) ?? noHolders;
   }
 
+  /** The same, of those whose permit still counts at a time. */
+  permitsAt(governor: string, now: number): (readonly [host: string, until: number])[] {
+    return [...this.permits(governor)].filter(([, until]) => until > now);
+  }
+
   /** Hosts before this place in a gate's line. */
   ahead(gate: string, rank: string): number {
     return this.lines.get(gate)?.ahead(rank) ?? 0;
@@ -209,7 +215,7 @@ export class Tally {
       this.scopes.set(part.scope, scope);
       scope.add(name, region, part, sign);
       if (scope.size === 0) this.scopes.delete(part.scope);
-      opened?.add(`rollout ${part.scope}`);
+      opened?.add(rolloutGate(part.scope));
     }
     for (const [governor, until] of permits) {
       const held = this.holders.get(governor) ?? new Map<string, number>();

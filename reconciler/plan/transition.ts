@@ -8,6 +8,11 @@ import type { Settings, Step, Transition } from "../model/types.ts";
 
 const definitions = new WeakMap<Transition, string>();
 
+/** The steps of a repair as a transition from a state to itself: it enters nothing, and stands in no file. */
+export function repairOf(state: string, steps: readonly Step[]): Transition {
+  return { from: state, to: state, when: null, auto: false, cost: 0, governors: [], steps };
+}
+
 /** Identity of a transition's definition: a changed one starts the count of attempts anew. */
 export function definitionOf(transition: Transition): string {
   const known = definitions.get(transition);

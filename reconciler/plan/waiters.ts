@@ -1,21 +1,19 @@
 // Who waits for what: from a changed host to the subjects whose guards read it, without asking the whole fleet.
 import type { GuardReads } from "../model/guard.ts";
 import type { Repository } from "../model/types.ts";
+import { groupsOf } from "./groups.ts";
 
 const nobody: ReadonlySet<string> = new Set();
 
 export class Waiters {
   private byGroup = new Map<string, Set<string>>();
   private onAllHosts = new Set<string>();
-  private groupsOf = new Map<string, string[]>();
+  private repository: Repository | null = null;
   private readonly registered = new Map<string, readonly string[]>();
 
   /** Takes over the groups of a newly accepted repository. */
   setRepository(repository: Repository): void {
-    this.groupsOf = new Map();
-    for (const group of repository.groups.values()) {
-      for (const member of group.members) this.groupsOf.set(member, [...(this.groupsOf.get(member) ?? []), group.name]);
-    }
+    this.repository = repository;
   }
 
   /** Replaces what a subject waits for. */
@@ -35,8 +33,8 @@ export class Waiters {
   of(host: string): ReadonlySet<string> {
     if (this.onAllHosts.size === 0 && this.registered.size === 0) return nobody;
     const found = new Set(this.onAllHosts);
-    for (const group of this.groupsOf.get(host) ?? [])
-      for (const subject of this.byGroup.get(group) ?? []) found.add(subject);
+    for (const { name } of this.repository === null ? [] : groupsOf(this.repository, host))
+      for (const subject of this.byGroup.get(name) ?? []) found.add(subject);
     found.delete(host);
     return found;
   }

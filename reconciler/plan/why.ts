@@ -11,7 +11,7 @@ import { decideSubject, type MachinePlan } from "./decide.ts";
 import { groupLimit } from "./gates.ts";
 import { heldText, holdOn } from "./holds.ts";
 import { capOf, rolloutState, waveText } from "./rollout.ts";
-import { groupsOf, specOf } from "./standing.ts";
+import { scopeOfGate, specOf } from "./standing.ts";
 import { type AnySubject, currentReport, guardValues, subjectOf, type World } from "./world.ts";
 
 /** Causes listed beside one another, and how far a chain is followed. */
@@ -169,7 +169,7 @@ class Asking {
         return this.barrier(machine, to, below);
       case "RolloutWaiting":
       case "RolloutHalted":
-        return this.rollout(gate.replace(/^rollout /, ""), below);
+        return this.rollout(scopeOfGate(gate) ?? "", below);
       case "GroupLimit":
         return subject.kind === "host" ? this.group(gate, below) : {};
       case "FleetBusy":
@@ -296,10 +296,9 @@ class Asking {
     const states = Object.entries(this.world.records.get(name)?.machines ?? {}).map(
       ([machine, { state }]) => `${machine} ${state}`,
     );
-    const groups = subject.kind === "host" ? groupsOf(this.world.desired.loaded.repository, name).length : 0;
     const where = states.length === 0 ? "nothing is known of it" : `is at rest in ${states.join(", ")}`;
     return this.cause(name, null, ["AtRest", where], {
-      goesOnIf: groups >= 0 ? `the target of ${name} were another` : null,
+      goesOnIf: `the target of ${name} were another`,
     });
   }
 
