@@ -45,8 +45,11 @@ function outcomeOf(failures: readonly number[]): NonNullable<SimulationOptions["
   return (host) => (hosts.has(host) ? "failed" : "ok");
 }
 
-/** Long enough for everything but permits that expire, and short where a fleet waits for somebody who never comes. */
-const horizonMs = 600_000;
+/**
+ * Long enough for everything but permits that expire, and short where a fleet waits for somebody who never comes. It lies between the
+ * full seconds at which most things happen, so that no instant is played in half.
+ */
+const horizonMs = 604_321;
 
 interface Scene {
   readonly sketch: FleetSketch;
