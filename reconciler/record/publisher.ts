@@ -19,6 +19,8 @@ export interface PublisherOptions extends FollowOptions {
 /** `theirs`: someone else wrote. `why` says who, or that the history is in doubt (D6). */
 export type Published = { readonly kind: "ours" } | { readonly kind: "theirs"; readonly why: string };
 
+/** Another's sign may be written at the very moment: the branch and the sign are tried together this often. */
+const signTriesMax = 3;
 /** Signs that were refused this often in a row are left out for a while. */
 const signRefusalsMax = 3;
 const withoutSignsMs = 600_000;
@@ -90,20 +92,25 @@ export class Publisher {
     const sign = this.nextSign();
     const failed = (error: unknown): Promise<never> => this.failed(error);
     if (sign === null) return remote.push([branch], options).catch(failed);
-    const result = await remote.push([branch, `+${sign.id}:${leaderRef}`], options).catch(failed);
-    if (result.kind === "accepted") {
-      this.signRefusals = 0;
-      return result;
+    let why = "";
+    for (let tries = 0; tries < signTriesMax; tries++) {
+      const result = await remote.push([branch, `+${sign.id}:${leaderRef}`], options).catch(failed);
+      if (result.kind === "accepted") {
+        this.signRefusals = 0;
+        return result;
+      }
+      why = result.message;
+      // Which of the two is not wanted cannot always be told from the answer; and one server takes the branch all the same.
+      const { observed } = await remote.list();
+      if (observed === commit && commit !== this.tip) {
+        this.signRefused(why);
+        return { kind: "accepted" };
+      }
+      if (observed !== this.tip) return result;
     }
-    // Which of the two is not wanted cannot always be told from the answer; and one server takes the branch all the same.
-    const { observed } = await remote.list();
-    if (observed === commit) {
-      this.signRefused(result.message);
-      return { kind: "accepted" };
-    }
-    if (observed !== this.tip) return result;
+    // Without the sign of the one that leads, a beat of a deposed leader that is under way could still be accepted: this comes last.
     const alone = await remote.push([branch], options).catch(failed);
-    if (alone.kind === "accepted") this.signRefused(result.message);
+    if (alone.kind === "accepted") this.signRefused(why);
     return alone;
   }
 

@@ -121,13 +121,30 @@ test("D3: a leader that was away longer than its lease asks first: what it would
 test("D3: a beat of a deposed leader is refused, and does not overwrite the sign of the one that leads", async () => {
   await using dir = await tempFolder();
   const remote = await Remote.create(dir.path);
-  await using first = await open(remote, join(dir.path, "r1"), lively);
+  await using first = await open(remote, join(dir.path, "r1"));
   await first.store.load();
   await using second = await openStore(remote.path, join(dir.path, "r2"));
   await second.store.load();
   const sign = await remote.git("rev-parse", "refs/stateward/leader");
+  first.store.heard({ main: null, observed: second.tips.now.pushed, leader: null });
   await until("it is so", () => first.fenced.length > 0);
   assert.is(await remote.git("rev-parse", "refs/stateward/leader"), sign);
+});
+
+test("a sign that collided with another's is pushed again, together with the branch", async () => {
+  await using dir = await tempFolder();
+  const remote = await Remote.create(dir.path);
+  await using first = await open(remote, join(dir.path, "r1"));
+  await first.store.load();
+  const before = await remote.git("rev-parse", "refs/stateward/leader");
+  let collisions = 2;
+  const pushing: NonNullable<StoreSetup["pushing"]> = (real) => async (refspecs, options) => {
+    if (collisions-- <= 0) return real(refspecs, options);
+    return { kind: "refused", ref: "refs/stateward/leader", message: "cannot lock the ref" };
+  };
+  await using second = await openStore(remote.path, join(dir.path, "r2"), { pushing });
+  await second.store.load();
+  assert.is.not(await remote.git("rev-parse", "refs/stateward/leader"), before);
 });
 
 test("a listing that shows a moved record makes the leader ask", async () => {
