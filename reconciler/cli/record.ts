@@ -4,7 +4,7 @@ import { runProcess } from "../adapters/process.ts";
 import { Failure } from "../model/failure.ts";
 import { type Branch, goesOn } from "../record/follow.ts";
 import { openBare } from "../record/mirror.ts";
-import { Remote } from "../record/remote.ts";
+import { GitRemote } from "../record/remote.ts";
 import { TipsFile } from "../record/tips.ts";
 import { needApi } from "./api.ts";
 import { paint, print, printJson } from "./output.ts";
@@ -37,7 +37,7 @@ export async function acceptHistory(options: AcceptOptions): Promise<number> {
 
 async function findDoubts(workspace: ReturnType<typeof openWorkspace>, tips: TipsFile): Promise<Doubt[]> {
   const git = await openBare(join(workspace.data, "mirror.git"), runProcess, workspace.git);
-  const remote = new Remote(git, workspace.remote);
+  const remote = new GitRemote(git, workspace.remote);
   const listing = await remote.list();
   const doubts: Doubt[] = [];
   for (const branch of ["main", "observed"] as const) {

@@ -22,7 +22,7 @@ import type { Git } from "../record/git.ts";
 import { Maintenance } from "../record/maintenance.ts";
 import { DesiredMirror, markDamaged, openMirror } from "../record/mirror.ts";
 import { quickList } from "../record/quick-list.ts";
-import { isCorrupt, Remote } from "../record/remote.ts";
+import { GitRemote, isCorrupt } from "../record/remote.ts";
 import { GitRecord } from "../record/store.ts";
 import { TipsFile } from "../record/tips.ts";
 import { createApp } from "../server/app.ts";
@@ -158,7 +158,7 @@ async function openRepository(
   const git = await openMirror(data, runProcess, { git: workspace.git, notice });
   const tips = await TipsFile.open(data);
   const remotes = [workspace.remote, ...workspace.fallbacks].map(
-    (url) => new Remote(git, url, quickList(git, url, runProcess)),
+    (url) => new GitRemote(git, url, quickList(git, url, runProcess)),
   );
   const [remote] = remotes;
   assert(remote, "there is always a remote");

@@ -11,7 +11,7 @@ import { exists } from "../record/disk.ts";
 import { type Git, type GitOptions, sshCommand } from "../record/git.ts";
 import { openBare } from "../record/mirror.ts";
 import { observedRef } from "../record/refs.ts";
-import { type Listing, Remote } from "../record/remote.ts";
+import { GitRemote, type Listing, type Remote } from "../record/remote.ts";
 
 /** Options that every command takes. */
 export interface GlobalOptions {
@@ -130,7 +130,7 @@ export async function openRecordMirror(workspace: Workspace): Promise<RecordMirr
 async function viewRecord(workspace: Workspace, dir: string): Promise<RecordMirror> {
   const git = await openBare(dir, runProcess, workspace.git);
   await borrowObjects(dir, join(workspace.data, "mirror.git", "objects"));
-  const remote = new Remote(git, workspace.remote);
+  const remote = new GitRemote(git, workspace.remote);
   const listing = await remote.list();
   // Whoever only looks is shown what the remote has, whatever history it has.
   if (listing.observed !== null && (await git.resolve(observedRef)) !== listing.observed)

@@ -1,8 +1,7 @@
 // Commits without index and work tree: the new blobs, the folders above them and the commit become one pack, then a ref points there.
-import { setImmediate } from "node:timers/promises";
-import type { Git } from "./git.ts";
-import { type NewObject, newObject, writePack } from "./pack.ts";
-import { writeRef } from "./refs.ts";
+import type { BareRepository } from "./git.ts";
+import { type NewObject, newObject } from "./pack.ts";
+import { systemTime, type Time } from "./time.ts";
 import { Folders, type FoldersPlan } from "./tree.ts";
 
 export interface CommitFile {
@@ -28,11 +27,12 @@ const madeAtOnce = 500;
 export async function planCommit(
   folders: Folders,
   { files, removed = [] }: Pick<NewCommit, "files" | "removed">,
+  time: Pick<Time, "turn"> = systemTime,
 ): Promise<{ readonly plan: FoldersPlan; readonly objects: readonly NewObject[] }> {
   const blobs: NewObject[] = [];
   for (const { content } of files) {
     blobs.push(newObject("blob", Buffer.from(content)));
-    if (blobs.length % madeAtOnce === 0) await setImmediate();
+    if (blobs.length % madeAtOnce === 0) await time.turn();
   }
   const plan = folders.plan([
     ...files.map(({ path }, index) => ({ path, id: blobs[index]?.id ?? null })),
@@ -52,17 +52,17 @@ export function commitObject(
 }
 
 /** Writes a commit on `folders`, which are those of its parent, and points the ref at it. All of it is on the disk when this resolves. */
-export async function writeCommit(git: Git, folders: Folders, commit: NewCommit): Promise<string> {
+export async function writeCommit(git: BareRepository, folders: Folders, commit: NewCommit): Promise<string> {
   const { plan, objects } = await planCommit(folders, commit);
   const object = commitObject(plan.id, commit);
-  await writePack(git.dir, [...objects, object]);
-  await writeRef(git.dir, commit.ref, object.id);
+  await git.write([...objects, object]);
+  await git.point(commit.ref, object.id);
   folders.adopt(plan);
   return object.id;
 }
 
 /** Folders of a commit; none for null. */
-export async function foldersOf(git: Git, commit: string | null): Promise<Folders> {
+export async function foldersOf(git: BareRepository, commit: string | null): Promise<Folders> {
   return commit === null ? Folders.empty() : Folders.read(git.objects, `${commit}^{tree}`);
 }
 

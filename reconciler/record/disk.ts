@@ -1,6 +1,35 @@
 // Files that must be whole and on the disk: written beside, synced, renamed, and the folder synced.
-import { access, open, rename, rm } from "node:fs/promises";
+import { access, copyFile, mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
+
+/** A file that only grows. */
+export interface AppendFile {
+  append(data: Buffer): Promise<void>;
+  /** Resolves when what was appended is on the disk. */
+  sync(): Promise<void>;
+  truncate(bytes: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** The part of a disk that the journal and the tips need. Everything rejects as `node:fs` does. */
+export interface Disk {
+  /** Makes a folder and those above it. */
+  makeFolder(path: string): Promise<void>;
+  /** Makes the names in a folder durable. */
+  syncFolder(path: string): Promise<void>;
+  names(path: string): Promise<string[]>;
+  read(path: string): Promise<string>;
+  /** Bytes of a file. */
+  size(path: string): Promise<number>;
+  /** Opens a file at its end, and makes it if there is none. */
+  append(path: string): Promise<AppendFile>;
+  /** Replaces a file: after a crash it has the old content or the new one. */
+  replace(path: string, content: string): Promise<void>;
+  copy(from: string, to: string): Promise<void>;
+  rename(from: string, to: string): Promise<void>;
+  /** Removes a file, if there is one. */
+  remove(path: string): Promise<void>;
+}
 
 export function exists(path: string): Promise<boolean> {
   return access(path).then(
@@ -33,3 +62,26 @@ export async function replaceFile(path: string, content: string): Promise<void> 
   await rename(temporary, path);
   await syncFolder(dirname(path));
 }
+
+async function openAppend(path: string): Promise<AppendFile> {
+  const file = await open(path, "a");
+  return {
+    append: (data) => file.appendFile(data),
+    sync: () => file.datasync(),
+    truncate: (bytes) => file.truncate(bytes),
+    close: () => file.close(),
+  };
+}
+
+export const systemDisk: Disk = {
+  makeFolder: async (path) => void (await mkdir(path, { recursive: true })),
+  syncFolder,
+  names: (path) => readdir(path),
+  read: (path) => readFile(path, "utf8"),
+  size: async (path) => (await stat(path)).size,
+  append: openAppend,
+  replace: replaceFile,
+  copy: copyFile,
+  rename,
+  remove: (path) => rm(path, { force: true }),
+};

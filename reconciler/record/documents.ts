@@ -5,7 +5,7 @@ import { errorIn, type Problem } from "../model/problem.ts";
 import { needsText, parsePlainDocument } from "../model/repository.ts";
 import type { SourceFile } from "../model/types.ts";
 import type { DocumentCache } from "./document-cache.ts";
-import type { Git } from "./git.ts";
+import type { BareRepository } from "./git.ts";
 import { type GitObject, missing } from "./objects.ts";
 import { parseInProcesses } from "./parser-processes.ts";
 
@@ -24,7 +24,7 @@ export const blobBytesMax = 1_048_576;
  * their own, on all cores. The text comes along where the loader needs it, and for those in `withText`.
  */
 export async function readDocuments(
-  git: Git,
+  git: BareRepository,
   cache: DocumentCache,
   refs: readonly DocumentRef[],
   withText: ReadonlySet<string> = new Set(),
@@ -64,7 +64,7 @@ function withContent(file: SourceFile, { size, data }: GitObject, isAsked: boole
   return { path, id, text: isAsked || needsText({ path, parsed }) ? text : null, parsed };
 }
 
-async function parseRest(git: Git, files: SourceFile[]): Promise<void> {
+async function parseRest(git: BareRepository, files: SourceFile[]): Promise<void> {
   const rest = [...files.keys()].filter((index) => files[index]?.parsed === undefined);
   if (rest.length === 0) return;
   const refs = rest.map((index) => ({ path: files[index]?.path ?? "", id: files[index]?.id ?? "" }));

@@ -1,8 +1,8 @@
 // Following a branch of the remote forward, and only forward (D6): a tip that does not descend from the last accepted one is not
 // followed before a person says so. The one exception names what it replaces: a record that was given a new root.
 import { Failure } from "../model/failure.ts";
-import type { Git } from "./git.ts";
-import { observedRef, writeRef } from "./refs.ts";
+import type { BareRepository } from "./git.ts";
+import { observedRef } from "./refs.ts";
 import type { Remote } from "./remote.ts";
 import type { TipsFile } from "./tips.ts";
 
@@ -11,7 +11,7 @@ export type Branch = "main" | "observed";
 const incomingRef = (branch: Branch): string => `refs/stateward/incoming-${branch}`;
 
 export interface FollowOptions {
-  readonly git: Git;
+  readonly git: BareRepository;
   readonly remote: Remote;
   readonly tips: TipsFile;
 }
@@ -42,7 +42,7 @@ export async function follow(options: FollowOptions, branch: Branch, id: string 
   const saved = tips.save({ [branch]: tip });
   // A crash before a tip of main is remembered is harmless: it descends from the one that is.
   if (branch === "main") void saved.catch(() => {});
-  else await Promise.all([saved, writeRef(git.dir, observedRef, tip)]);
+  else await Promise.all([saved, git.point(observedRef, tip)]);
   return null;
 }
 
@@ -88,8 +88,8 @@ export interface ArchivedHistory {
 export const archivePrefix = "observed-archive/";
 
 /** What the root below a commit says about the history before it, or null. */
-export async function archivedBefore(git: Git, tip: string): Promise<ArchivedHistory | null> {
-  const roots = (await git.run(["rev-list", "--max-parents=0", tip])).trim().split("\n");
+export async function archivedBefore(git: BareRepository, tip: string): Promise<ArchivedHistory | null> {
+  const roots = await git.roots(tip);
   const [root = ""] = roots;
   const text = (await git.objects.need(root, "commit")).data.toString();
   const commit = /^Archived: ([0-9a-f]{40})$/m.exec(text)?.[1];

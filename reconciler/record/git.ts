@@ -1,7 +1,9 @@
 // Git as a child process: constant options, operands after `--`, no prompts, no hooks, everything synced, an end for every call.
 import { Failure } from "../model/failure.ts";
 import type { RunProcess } from "../model/ports.ts";
-import { ObjectReader } from "./objects.ts";
+import { ObjectReader, type Objects } from "./objects.ts";
+import { type NewObject, writePack } from "./pack.ts";
+import { writeRef } from "./refs.ts";
 
 export interface GitCall {
   readonly input?: string;
@@ -66,8 +68,27 @@ export function gitEnvironment(
   };
 }
 
+/** A bare repository as the record uses it. */
+export interface BareRepository {
+  /** Folder of it. */
+  readonly dir: string;
+  readonly objects: Objects;
+  /** The object that a name such as a ref stands for, or null. */
+  resolve(name: string): Promise<string | null>;
+  /** True when `commit` is `ancestor` or descends from it; false also when one of them is not there. */
+  descends(commit: string, ancestor: string): Promise<boolean>;
+  /** Commits without parents that a commit descends from. */
+  roots(commit: string): Promise<string[]>;
+  /** Values of a trailer in the latest commits of a ref, newest first; none where there is no such ref. */
+  trailers(ref: string, key: string, commitsMax: number): Promise<string[]>;
+  /** Adds objects. When this resolves, they are on the disk. */
+  write(objects: readonly NewObject[]): Promise<void>;
+  /** Points a ref at an object. When this resolves, that is on the disk. */
+  point(ref: string, id: string): Promise<void>;
+}
+
 /** Git in one bare repository. */
-export class Git {
+export class Git implements BareRepository {
   readonly dir: string;
   readonly objects: ObjectReader;
   private readonly runProcess: RunProcess;
@@ -124,12 +145,10 @@ export class Git {
     return result.stdout;
   }
 
-  /** The object that a name such as a ref stands for, or null. */
   async resolve(name: string): Promise<string | null> {
     return (await this.objects.read(name))?.id ?? null;
   }
 
-  /** True when `commit` is `ancestor` or descends from it; false also when the mirror does not have one of them. */
   async descends(commit: string, ancestor: string): Promise<boolean> {
     let at: string | null = commit;
     // Most tips are a few commits on: that is seen without a process.
@@ -138,6 +157,23 @@ export class Git {
       at = parentOf((await this.objects.read(at))?.data.toString() ?? "");
     }
     return (await this.try(["merge-base", "--is-ancestor", ancestor, commit])).exit === 0;
+  }
+
+  async roots(commit: string): Promise<string[]> {
+    return (await this.run(["rev-list", "--max-parents=0", commit])).trim().split("\n");
+  }
+
+  async trailers(ref: string, key: string, commitsMax: number): Promise<string[]> {
+    const { stdout } = await this.try(["log", `-${commitsMax}`, `--format=%(trailers:key=${key},valueonly)`, ref]);
+    return stdout.split("\n").filter((line) => line !== "");
+  }
+
+  async write(objects: readonly NewObject[]): Promise<void> {
+    await writePack(this.dir, objects);
+  }
+
+  point(ref: string, id: string): Promise<void> {
+    return writeRef(this.dir, ref, id);
   }
 }
 

@@ -2,9 +2,9 @@
 // Segments of lines `checksum json`, a line for the entries that were synced together; a torn tail is recognised by its checksum and cut.
 // Replaying a segment twice does no harm.
 import { createHash } from "node:crypto";
-import { copyFile, type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { syncFolder } from "./disk.ts";
+import { type AppendFile, type Disk, systemDisk } from "./disk.ts";
+import { systemTime, type Time } from "./time.ts";
 
 /** One entry of the journal: a subject's whole record, and the line for the commit message. */
 export interface JournalEntry {
@@ -19,39 +19,53 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
+/** What a journal stands on; this machine's, unless said otherwise. */
+export interface JournalGround {
+  readonly disk?: Disk;
+  readonly time?: Time;
+}
+
 export class Journal {
   private readonly dir: string;
+  private readonly disk: Disk;
+  private readonly time: Time;
   /** Bytes in all segments. */
   bytes = 0;
   private segment = 0;
   /** Bytes of the current segment that are on the disk. */
   private good = 0;
-  private file: FileHandle | null = null;
+  private file: AppendFile | null = null;
   private waiting: Waiting[] = [];
   private scheduled = false;
   /** File operations in the order in which they were asked for. */
   private last: Promise<unknown> = Promise.resolve();
 
-  private constructor(dir: string) {
+  private constructor(dir: string, { disk = systemDisk, time = systemTime }: JournalGround) {
     this.dir = dir;
+    this.disk = disk;
+    this.time = time;
   }
 
   /** Opens the journal of a folder and gives back what earlier runs left in it, oldest first. */
-  static async open(dir: string): Promise<{ journal: Journal; entries: JournalEntry[]; damaged: string[] }> {
-    await mkdir(dir, { recursive: true });
-    await syncFolder(dirname(dir));
-    const journal = new Journal(dir);
+  static async open(
+    dir: string,
+    ground: JournalGround = {},
+  ): Promise<{ journal: Journal; entries: JournalEntry[]; damaged: string[] }> {
+    const journal = new Journal(dir, ground);
+    const { disk, time } = journal;
+    await disk.makeFolder(dir);
+    await disk.syncFolder(dirname(dir));
     const entries: JournalEntry[] = [];
     const damaged: string[] = [];
     for (const number of await journal.segments()) {
-      const text = await readFile(journal.path(number), "utf8");
+      const text = await disk.read(journal.path(number));
       journal.bytes += Buffer.byteLength(text);
       const segment = parseSegment(text);
       for (const entry of segment.entries) entries.push(entry);
       journal.segment = number;
       if (!segment.isDamaged) continue;
-      const copy = `${dir}-damaged-${Date.now()}-${number}.log`;
-      await copyFile(journal.path(number), copy);
+      const copy = `${dir}-damaged-${time.wall()}-${number}.log`;
+      await disk.copy(journal.path(number), copy);
       damaged.push(copy);
     }
     await journal.rotate();
@@ -75,12 +89,12 @@ export class Journal {
 
   private async begin(): Promise<number> {
     const before = this.segment;
-    const next = await open(this.path(before + 1), "a");
+    const next = await this.disk.append(this.path(before + 1));
     await this.file?.close();
     this.file = next;
     this.segment = before + 1;
     this.good = 0;
-    await syncFolder(this.dir);
+    await this.disk.syncFolder(this.dir);
     return before;
   }
 
@@ -92,8 +106,8 @@ export class Journal {
   private async remove(last: number): Promise<void> {
     for (const number of await this.segments()) {
       if (number > last) continue;
-      const { size } = await stat(this.path(number));
-      await rm(this.path(number), { force: true });
+      const size = await this.disk.size(this.path(number));
+      await this.disk.remove(this.path(number));
       this.bytes -= size;
     }
   }
@@ -109,11 +123,11 @@ export class Journal {
 
   /** Sets all segments aside, for people to look at: someone else has written the record since. */
   async setAside(): Promise<string> {
-    const aside = `${this.dir}-aside-${Date.now()}`;
+    const aside = `${this.dir}-aside-${this.time.wall()}`;
     await this.close();
-    await rename(this.dir, aside);
-    await mkdir(this.dir, { recursive: true });
-    await syncFolder(dirname(this.dir));
+    await this.disk.rename(this.dir, aside);
+    await this.disk.makeFolder(this.dir);
+    await this.disk.syncFolder(dirname(this.dir));
     this.segment = 0;
     this.bytes = 0;
     await this.rotate();
@@ -151,8 +165,8 @@ export class Journal {
     const { file } = this;
     if (file === null) throw new Error("the journal is closed");
     try {
-      await file.appendFile(lines);
-      await file.datasync();
+      await file.append(lines);
+      await file.sync();
       this.good += lines.length;
       this.bytes += lines.length;
     } catch (error) {
@@ -165,7 +179,7 @@ export class Journal {
   }
 
   private async segments(): Promise<number[]> {
-    const names = await readdir(this.dir);
+    const names = await this.disk.names(this.dir);
     const numbers = names.flatMap((name) => /^(\d{1,12})\.log$/.exec(name)?.[1] ?? []).map(Number);
     return numbers.toSorted((a, b) => a - b);
   }

@@ -1,7 +1,7 @@
 // Leadership: signs of life on a ref of their own, and when a standby may take silence for the end of the leader.
 // Safety never depends on them: a commit on `observed` that raises the epoch is the fence.
 import { Failure } from "../model/failure.ts";
-import type { Git } from "./git.ts";
+import type { BareRepository } from "./git.ts";
 import { type NewObject, newObject } from "./pack.ts";
 import { leaderRef, type Remote } from "./remote.ts";
 
@@ -55,7 +55,7 @@ export function signsOf({ instance, host }: Leadership, epoch: number): NewObjec
 }
 
 /** Reads a sign of life that is in the mirror; null for anything else. */
-async function readSign(git: Git, id: string): Promise<SignOfLife | null> {
+async function readSign(git: BareRepository, id: string): Promise<SignOfLife | null> {
   const object = await git.objects.read(id);
   if (object?.type !== "blob") return null;
   try {
@@ -69,7 +69,7 @@ async function readSign(git: Git, id: string): Promise<SignOfLife | null> {
 }
 
 /** The sign of life that the remote has, fetched where the mirror does not know it yet. */
-export async function fetchSign(git: Git, remote: Remote, id: string): Promise<SignOfLife | null> {
+export async function fetchSign(git: BareRepository, remote: Remote, id: string): Promise<SignOfLife | null> {
   const known = await readSign(git, id);
   if (known !== null) return known;
   await remote.fetch(leaderRef, leaderRef);

@@ -10,10 +10,10 @@ import { exists } from "./disk.ts";
 import type { DocumentCache } from "./document-cache.ts";
 import { type DocumentRef, readDocuments } from "./documents.ts";
 import { type FollowOptions, follow } from "./follow.ts";
-import { Git, type GitOptions } from "./git.ts";
+import { type BareRepository, Git, type GitOptions } from "./git.ts";
 import { removePartialPacks } from "./pack.ts";
 import { clashes, oddEntry } from "./paths.ts";
-import { acceptedRef, observedRef, removeEmptyRefs, writeRef } from "./refs.ts";
+import { acceptedRef, observedRef, removeEmptyRefs } from "./refs.ts";
 import { type Listing, type Remote, unreachable } from "./remote.ts";
 import { diffTrees, type TreeChange } from "./tree-diff.ts";
 
@@ -34,7 +34,7 @@ const asideName = "mirror-damaged.git";
 const damagedMark = "stateward-damaged";
 
 /** Says that the next start is not to use this mirror. */
-export async function markDamaged(git: Git): Promise<void> {
+export async function markDamaged(git: Pick<BareRepository, "dir">): Promise<void> {
   await mkdir(join(git.dir, damagedMark), { recursive: true });
 }
 
@@ -186,7 +186,7 @@ export class DesiredMirror implements DesiredReader {
     this.last = commit;
     if (!hasErrors(desired.loaded.problems)) {
       // What is remembered for the next start need not be waited for.
-      void writeRef(git.dir, acceptedRef, commit).catch(() => {});
+      void git.point(acceptedRef, commit).catch(() => {});
       return { kind: "changed", desired };
     }
     const good = first ? await this.lastGood() : null;
@@ -204,8 +204,8 @@ export class DesiredMirror implements DesiredReader {
 
   private async recordedName(): Promise<string | null> {
     const { git } = this.options;
-    const named = await git.try(["log", "-50", "--format=%(trailers:key=Desired,valueonly)", observedRef]);
-    return named.stdout.split("\n").find((line) => /^[0-9a-f]{40}$/.test(line) && !/^0+$/.test(line)) ?? null;
+    const named = await git.trailers(observedRef, "Desired", 50);
+    return named.find((line) => /^[0-9a-f]{40}$/.test(line) && !/^0+$/.test(line)) ?? null;
   }
 
   /** A commit without problems; null for any other. */

@@ -23,8 +23,19 @@ const stallMs = 60_000;
 /** Names in one write. */
 const namesAtOnce = 2000;
 
+/** Reads objects of one repository. */
+export interface Objects {
+  /** An object by id or by any name that Git resolves; null where there is none. */
+  read(name: string): Promise<GitObject | null>;
+  /** Calls `take` for every name in order, with null for what is missing. Memory stays that of the answers under way. */
+  each(names: readonly string[], take: (object: GitObject | null, index: number) => void): Promise<void>;
+  /** The object that must be there, of that type. */
+  need(name: string, type: "commit" | "tree" | "blob"): Promise<GitObject>;
+  close(): void;
+}
+
 /** Reads objects of one bare repository. Closing it ends its process; the next read starts another. */
-export class ObjectReader {
+export class ObjectReader implements Objects {
   private readonly dir: string;
   private kept: BatchProcess | null = null;
 
@@ -32,7 +43,6 @@ export class ObjectReader {
     this.dir = dir;
   }
 
-  /** An object by id or by any name that Git resolves; null where there is none. */
   async read(name: string): Promise<GitObject | null> {
     let found: GitObject | null = null;
     await this.each([name], (object) => {
@@ -41,7 +51,6 @@ export class ObjectReader {
     return found;
   }
 
-  /** Calls `take` for every name in order, with null for what is missing. Memory stays that of the answers under way. */
   async each(names: readonly string[], take: (object: GitObject | null, index: number) => void): Promise<void> {
     if (names.length === 0) return;
     if (names.length > bulkFrom) {
@@ -53,17 +62,20 @@ export class ObjectReader {
     await this.kept.readAll(names, take);
   }
 
-  /** The object that must be there, of that type. */
   async need(name: string, type: "commit" | "tree" | "blob"): Promise<GitObject> {
-    const object = await this.read(name);
-    if (object?.type !== type) throw missing(name, object);
-    return object;
+    return needed(name, type, await this.read(name));
   }
 
   close(): void {
     this.kept?.end();
     this.kept = null;
   }
+}
+
+/** The object, if it is there and of that type; throws a Failure otherwise. */
+export function needed(name: string, type: "commit" | "tree" | "blob", object: GitObject | null): GitObject {
+  if (object?.type !== type) throw missing(name, object);
+  return object;
 }
 
 export function missing(name: string, object: GitObject | null): Failure {

@@ -3,17 +3,17 @@
 import { Failure, messageOf } from "../model/failure.ts";
 import { type FollowOptions, follow } from "./follow.ts";
 import { type Leadership, signsOf } from "./leader.ts";
-import { markDamaged } from "./mirror.ts";
-import { type NewObject, writePack } from "./pack.ts";
-import { observedRef, writeRef } from "./refs.ts";
+import type { NewObject } from "./pack.ts";
+import { observedRef } from "./refs.ts";
 import { isCorrupt, leaderRef, type PushResult } from "./remote.ts";
-import { Since } from "./since.ts";
+import { Since, type Time } from "./time.ts";
 
 export interface PublisherOptions extends FollowOptions {
   readonly leadership: Leadership;
+  readonly time: Time;
   readonly onNotice: (message: string) => void;
   /** The mirror cannot be pushed from: the next start fetches it afresh. */
-  readonly onDamaged: (message: string) => void;
+  readonly onDamaged: (message: string) => Promise<void>;
 }
 
 /** `theirs`: someone else wrote. `why` says who, or that the history is in doubt (D6). */
@@ -30,7 +30,7 @@ export class Publisher {
   tip: string | null = null;
   epoch = 0;
   /** Since the remote was last known to have what we pushed. */
-  confirmed: Since = new Since();
+  confirmed: Since;
   /** Pushes in a row of which it is not known what became of them. */
   failures = 0;
   private readonly options: PublisherOptions;
@@ -41,6 +41,7 @@ export class Publisher {
 
   constructor(options: PublisherOptions) {
     this.options = options;
+    this.confirmed = new Since(options.time);
   }
 
   /** Makes the signs of life of an epoch. The first one differs from `seen`, which the remote has: a standby is to see that it changed. */
@@ -49,7 +50,7 @@ export class Publisher {
     this.epoch = epoch;
     this.signs = signsOf(leadership, epoch);
     this.turn = this.signs[0]?.id === seen ? 1 : 0;
-    await writePack(git.dir, this.signs);
+    await git.write(this.signs);
   }
 
   /** Pushes the tip once more, with the sign that says that this leader has ended in order. */
@@ -63,8 +64,8 @@ export class Publisher {
    * rewound as well. Throws a Failure when it is not known what became of it: the same commit is to be pushed again.
    */
   async push(commit: string): Promise<Published> {
-    const { git, tips } = this.options;
-    const began = new Since();
+    const { git, tips, time } = this.options;
+    const began = new Since(time);
     this.failures++;
     // By this it is recognised as ours, should the answer get lost, and the mirror with it.
     if (commit !== this.tip) await tips.save({ pending: commit });
@@ -76,7 +77,7 @@ export class Publisher {
     this.failures = 0;
     this.confirmed = began;
     if (commit !== this.tip || tips.now.pushed !== commit) {
-      await writeRef(git.dir, observedRef, commit);
+      await git.point(observedRef, commit);
       const epoch = Math.max(tips.now.epoch, this.epoch);
       await tips.save({ observed: commit, pushed: commit, pending: null, epoch });
       this.tip = commit;
@@ -129,7 +130,7 @@ export class Publisher {
       this.options.onNotice(
         `the remote does not take ${leaderRef} (${why}): who stands by cannot see that this one lives`,
       );
-    this.withoutSigns = new Since();
+    this.withoutSigns = new Since(this.options.time);
   }
 
   /** Why a push was refused: null when it was not, because an earlier try of this very commit is there. */
@@ -147,10 +148,7 @@ export class Publisher {
   }
 
   private async failed(error: unknown): Promise<never> {
-    if (isCorrupt(error)) {
-      await markDamaged(this.options.git);
-      this.options.onDamaged(`the mirror is damaged: ${messageOf(error)}`);
-    }
+    if (isCorrupt(error)) await this.options.onDamaged(`the mirror is damaged: ${messageOf(error)}`);
     throw error;
   }
 }

@@ -1,7 +1,7 @@
 // The record as it stands in a commit of `observed`.
 import { Failure } from "../model/failure.ts";
 import { decodeRecord, recordFormat, type SubjectRecord } from "../model/record.ts";
-import type { Git } from "./git.ts";
+import type { BareRepository } from "./git.ts";
 import { fleetFile, headFile } from "./layout.ts";
 import { missing } from "./objects.ts";
 import { Folders } from "./tree.ts";
@@ -13,7 +13,7 @@ export interface ReadRecord {
 }
 
 /** Every record at a commit of `observed`, its folders, and the epoch; nothing for a repository without a record. */
-export async function readRecord(git: Git, commit: string | null): Promise<ReadRecord> {
+export async function readRecord(git: BareRepository, commit: string | null): Promise<ReadRecord> {
   const subjects = new Map<string, SubjectRecord>();
   if (commit === null) return { subjects, epoch: 0, folders: Folders.empty() };
   const files: { readonly path: string; readonly id: string }[] = [];

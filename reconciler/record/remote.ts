@@ -30,7 +30,18 @@ const listTimeoutMs = 30_000;
 const fetchTimeoutMs = 900_000;
 const pushTimeoutMs = 120_000;
 
-export class Remote {
+/** A remote as the record uses it. */
+export interface Remote {
+  /** Ids of the branches and of the sign of life. */
+  list(): Promise<Listing>;
+  /** Fetches a ref of the remote into one of ours, wherever it points: whether it may be followed is the caller's to judge. */
+  fetch(ref: string, into: string): Promise<void>;
+  /** Pushes all of the refspecs or none. Throws a Failure when it is not known what became of them. */
+  push(refspecs: readonly string[], options?: readonly string[]): Promise<PushResult>;
+  close(): void;
+}
+
+export class GitRemote implements Remote {
   readonly url: string;
   private readonly git: Git;
   private readonly quick: QuickList | null;
@@ -42,7 +53,6 @@ export class Remote {
     this.quick = quick;
   }
 
-  /** Ids of the branches and of the sign of life. */
   async list(): Promise<Listing> {
     const refs = await this.refs(listedPrefixes);
     const of = (ref: string): string | null => refs.get(ref) ?? null;
@@ -61,14 +71,12 @@ export class Remote {
     );
   }
 
-  /** Fetches a ref of the remote into one of ours, wherever it points: whether it may be followed is the caller's to judge. */
   async fetch(ref: string, into: string): Promise<void> {
     await this.git.run(["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", this.url, `+${ref}:${into}`], {
       timeoutMs: fetchTimeoutMs,
     });
   }
 
-  /** Pushes all of the refspecs or none. Throws a Failure when it is not known what became of them. */
   async push(refspecs: readonly string[], options: readonly string[] = []): Promise<PushResult> {
     const atomic = this.isAtomic && refspecs.length > 1 ? ["--atomic"] : [];
     const args = ["push", "--porcelain", "--no-verify", ...atomic, ...options, "--", this.url, ...refspecs];

@@ -1,24 +1,28 @@
 // The record: journal first, then one commit for what changed in a window, pushed as compare-and-swap (D1, D2, D3).
-import { setImmediate } from "node:timers/promises";
 import { Failure, messageOf } from "../model/failure.ts";
 import type { LoadedRecord, RecordChange, RecordReader, RecordStatus, RecordWriter } from "../model/ports.ts";
 import { decodeRecord, encodeRecord, recordFormat, recordLimits, type SubjectRecord } from "../model/record.ts";
 import { commitObject, planCommit, recordMessage, Summaries, writeCommit } from "./commit.ts";
+import type { Disk } from "./disk.ts";
 import { archivedBefore, archivePrefix, archiveRef, follow } from "./follow.ts";
 import { parentOf } from "./git.ts";
 import { Journal, type JournalEntry } from "./journal.ts";
 import { headFile, recordPath } from "./layout.ts";
 import { defaultPace, fetchSign, type Pace, type SignOfLife, Silence, standingBy } from "./leader.ts";
-import { writePack } from "./pack.ts";
+import { markDamaged } from "./mirror.ts";
 import { Publisher, type PublisherOptions } from "./publisher.ts";
 import { readRecord } from "./read-record.ts";
-import { pendingRef, writeRef } from "./refs.ts";
+import { pendingRef } from "./refs.ts";
 import { isCorrupt, type Listing, unreachable } from "./remote.ts";
-import { Since } from "./since.ts";
+import { Since, systemTime, type Time } from "./time.ts";
 import { Folders } from "./tree.ts";
 
-export interface StoreOptions extends Omit<PublisherOptions, "onDamaged"> {
+export interface StoreOptions extends Omit<PublisherOptions, "onDamaged" | "time"> {
   readonly journalDir: string;
+  /** Default: this machine's. */
+  readonly disk?: Disk;
+  /** Default: this machine's. */
+  readonly time?: Time;
   /** This process has led before: what fails now and then does not end it. */
   readonly isRestart?: boolean;
   /** What changes within this time becomes one commit. Asked for at the start of each window. */
@@ -53,6 +57,7 @@ export class GitRecord implements RecordReader, RecordWriter {
   readonly waiting: Promise<void>;
   private readonly options: StoreOptions;
   private readonly pace: Pace;
+  private readonly time: Time;
   private readonly publisher: Publisher;
   private journal: Journal | null = null;
   /** What no commit has yet, latest last. */
@@ -70,13 +75,14 @@ export class GitRecord implements RecordReader, RecordWriter {
   private message = "";
   private isClosed = false;
   private loading: Promise<unknown> = Promise.resolve();
-  private asked = new Since();
+  private asked: Since;
   private asking: Promise<void> | null = null;
   private isBeating = false;
   private alerted = 0;
   private hasToldFailure = false;
-  private timer: NodeJS.Timeout | null = null;
-  private beatTimer: NodeJS.Timeout | null = null;
+  /** Takes back the end of the window. */
+  private timer: (() => void) | null = null;
+  private endBeat: () => void = () => {};
   private cycle: Promise<void> = Promise.resolve();
   private next: Promise<void> | null = null;
   private isLate = false;
@@ -88,7 +94,13 @@ export class GitRecord implements RecordReader, RecordWriter {
   constructor(options: StoreOptions) {
     this.options = options;
     this.pace = options.leadership.pace ?? defaultPace;
-    this.publisher = new Publisher({ ...options, onDamaged: (message) => this.fence(message) });
+    this.time = options.time ?? systemTime;
+    this.asked = new Since(this.time);
+    const onDamaged = async (message: string): Promise<void> => {
+      await markDamaged(options.git);
+      this.fence(message);
+    };
+    this.publisher = new Publisher({ ...options, time: this.time, onDamaged });
     this.waiting = new Promise((resolve) => {
       this.nowWaiting = resolve;
     });
@@ -127,7 +139,7 @@ export class GitRecord implements RecordReader, RecordWriter {
 
   /** Commits and pushes now. Rejects while the remote cannot be reached: everything stays in the journal. */
   flush(): Promise<void> {
-    if (this.timer) clearTimeout(this.timer);
+    this.timer?.();
     this.timer = null;
     // Whoever asks before a cycle has begun shares it: many steps that wait for their push wait for one.
     if (this.next) return this.next;
@@ -149,10 +161,11 @@ export class GitRecord implements RecordReader, RecordWriter {
   async close(): Promise<void> {
     this.isClosed = true;
     this.wakeUp();
-    for (const timer of [this.timer, this.beatTimer]) if (timer) clearTimeout(timer);
+    this.timer?.();
+    this.endBeat();
     // A remote that does not answer is not waited for: whoever is closed begins nothing when it does.
-    await within(this.loading, closeWaitMs);
-    await within(this.cycle, closeWaitMs);
+    await this.within(this.loading, closeWaitMs);
+    await this.within(this.cycle, closeWaitMs);
     this.role = "ended";
     await this.journal?.close();
     this.options.git.objects.close();
@@ -227,7 +240,7 @@ export class GitRecord implements RecordReader, RecordWriter {
     this.leader = await fetchSign(git, remote, listing.leader);
     if (this.leader !== null) await tips.save({ epoch: Math.max(tips.now.epoch, this.leader.epoch) });
     if (this.leader?.released || this.leader?.instance === leadership.instance) return true;
-    const silentMs = silence.note(listing.leader, performance.now());
+    const silentMs = silence.note(listing.leader, this.time.monotonic());
     if (silentMs >= this.pace.patienceMs) {
       this.options.onNotice(`the leader was silent for ${Math.round(silentMs / 1000)} s: taking over`);
       return true;
@@ -246,9 +259,9 @@ export class GitRecord implements RecordReader, RecordWriter {
   private async pause(ms: number): Promise<void> {
     this.mustBeOpen();
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, ms);
+      const end = this.time.after(ms, resolve);
       this.wakeUp = () => {
-        clearTimeout(timer);
+        end();
         resolve();
       };
     });
@@ -268,7 +281,7 @@ export class GitRecord implements RecordReader, RecordWriter {
     const base = isMine ? await this.interrupted() : this.publisher.tip;
     const { subjects, epoch, folders } = await readRecord(git, base);
     this.folders = folders;
-    const opened = this.journal ? null : await Journal.open(journalDir);
+    const opened = this.journal ? null : await Journal.open(journalDir, this.options);
     this.journal ??= opened?.journal ?? null;
     const entries = opened?.entries ?? [];
     for (const file of opened?.damaged ?? [])
@@ -321,7 +334,7 @@ export class GitRecord implements RecordReader, RecordWriter {
     const message = `lead: epoch ${epoch}\n\nActor: reconciler\nLeader: ${leadership.host}\nEpoch: ${epoch}\n`;
     const content = `${JSON.stringify({ format: recordFormat, epoch }, null, 2)}\n`;
     const files = [{ path: headFile, content }];
-    const parts = { parent: this.publisher.tip, message, timeSeconds: seconds() };
+    const parts = { parent: this.publisher.tip, message, timeSeconds: this.seconds() };
     const commit = await writeCommit(git, this.folders, { ref: pendingRef, files, ...parts });
     await this.publisher.begin(epoch, this.seenSign);
     return (await this.publisher.push(commit)).kind === "ours";
@@ -333,7 +346,12 @@ export class GitRecord implements RecordReader, RecordWriter {
     this.message = "";
     this.leader = { ...leadership, epoch: this.publisher.epoch, beat: 0, released: false };
     if (this.dirty.size > 0) this.schedule();
-    this.beatTimer = setInterval(() => this.tick(), Math.min(1000, this.pace.beatMs)).unref();
+    const everyMs = Math.min(1000, this.pace.beatMs);
+    const again = (): void => {
+      this.endBeat = this.time.after(everyMs, again, "idle");
+      this.tick();
+    };
+    this.endBeat = this.time.after(everyMs, again, "idle");
   }
 
   // While leading
@@ -367,7 +385,7 @@ export class GitRecord implements RecordReader, RecordWriter {
   private beat(): void {
     if (this.isBeating) return;
     this.isBeating = true;
-    this.asked = new Since();
+    this.asked = new Since(this.time);
     this.inCycle(() => this.askRemote())
       .catch(() => {})
       .finally(() => {
@@ -391,19 +409,20 @@ export class GitRecord implements RecordReader, RecordWriter {
       )
         .catch(() => {})
         .finally(() => {
-          this.asked = new Since();
+          this.asked = new Since(this.time);
           this.asking = null;
         });
     }
     // One that takes its time is not waited for either.
-    if (this.asking !== null) await within(this.asking, answerWaitMs);
+    if (this.asking !== null) await this.within(this.asking, answerWaitMs);
     if (this.role !== "leading") throw this.refusal();
   }
 
   private schedule(): void {
     if (this.timer || this.role !== "leading") return;
     const windowMs = Math.max(this.options.windowMs(), Math.min(60_000, this.publisher.failures * 1000));
-    this.timer = setTimeout(() => {
+    // The window alone keeps no process alive: whoever wants the rest pushed asks for a flush.
+    const end = (): void => {
       this.flush().catch((error: unknown) => {
         if (this.role !== "leading") return;
         if (!this.hasToldFailure)
@@ -413,14 +432,13 @@ export class GitRecord implements RecordReader, RecordWriter {
         this.hasToldFailure = true;
         this.schedule();
       });
-    }, windowMs);
-    // The window alone keeps no process alive: whoever wants the rest pushed asks for a flush.
-    this.timer.unref();
+    };
+    this.timer = this.time.after(windowMs, end, "idle");
   }
 
   private async commitAndPush(): Promise<void> {
     if (this.role !== "leading" || this.journal === null) throw this.refusal();
-    const began = new Since();
+    const began = new Since(this.time);
     await this.pushBatch();
     if (this.dirty.size > 0) {
       const cut = await this.journal.rotate();
@@ -473,7 +491,7 @@ export class GitRecord implements RecordReader, RecordWriter {
     }
     if (!wasDown || !this.timer) return;
     // What waits for a distant try goes at the pace of the window again.
-    clearTimeout(this.timer);
+    this.timer();
     this.timer = null;
     this.schedule();
   }
@@ -487,16 +505,16 @@ export class GitRecord implements RecordReader, RecordWriter {
     for (const [index, { record }] of changes.entries()) {
       files.push({ path: recordPath(record.kind, record.name), content: encodeRecord(record) });
       // The first window of a large fleet has all of it: others have their turn in between.
-      if (index % encodedAtOnce === encodedAtOnce - 1) await setImmediate();
+      if (index % encodedAtOnce === encodedAtOnce - 1) await this.time.turn();
     }
-    const { plan, objects } = await planCommit(folders, { files });
+    const { plan, objects } = await planCommit(folders, { files }, this.time);
     if (plan.id === folders.id && parent !== null) return { commit: parent, cut, changes };
     const subjects = changes.map(({ record }) => record.name).toSorted();
     const desired = changes.at(-1)?.desired ?? "";
     const message = recordMessage({ summaries, subjects, desired, epoch });
-    const commit = commitObject(plan.id, { parent, message, timeSeconds: seconds() });
-    await writePack(git.dir, [...objects, commit]);
-    await writeRef(git.dir, pendingRef, commit.id);
+    const commit = commitObject(plan.id, { parent, message, timeSeconds: this.seconds() });
+    await git.write([...objects, commit]);
+    await git.point(pendingRef, commit.id);
     folders.adopt(plan);
     return { commit: commit.id, cut, changes };
   }
@@ -505,7 +523,7 @@ export class GitRecord implements RecordReader, RecordWriter {
     if (this.role !== "leading") return;
     this.role = "ended";
     this.message = message;
-    if (this.beatTimer) clearInterval(this.beatTimer);
+    this.endBeat();
     this.options.onFenced(message);
   }
 
@@ -539,25 +557,29 @@ export class GitRecord implements RecordReader, RecordWriter {
         hint: "allow this reconciler to make branches below observed-archive/",
       });
     }
-    await writeRef(git.dir, archiveRef(branch), old);
+    await git.point(archiveRef(branch), old);
     const message = `archive: a new root with the same files\n\nActor: reconciler\nArchived: ${old}\nArchive-branch: ${branch}\nEpoch: ${epoch}\n`;
-    const root = commitObject(this.folders.id, { parent: null, message, timeSeconds: seconds() });
-    await writePack(git.dir, [root]);
-    await writeRef(git.dir, pendingRef, root.id);
+    const root = commitObject(this.folders.id, { parent: null, message, timeSeconds: this.seconds() });
+    await git.write([root]);
+    await git.point(pendingRef, root.id);
     // The one push there is that is no fast-forward. Like every other it is made from exactly the tip that we know, and again if need be.
     this.batch = { commit: root.id, cut: 0, changes: [] };
     await this.pushBatch();
     return branch;
   }
-}
 
-/** Waits for the work, and not for longer. */
-async function within(work: Promise<unknown>, ms: number): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, ms);
-  });
-  await Promise.race([work, late]).finally(() => clearTimeout(timer));
+  /** Waits for the work, and not for longer. */
+  private async within(work: Promise<unknown>, ms: number): Promise<void> {
+    let end = (): void => {};
+    const late = new Promise<void>((resolve) => {
+      end = this.time.after(ms, resolve);
+    });
+    await Promise.race([work, late]).finally(end);
+  }
+
+  private seconds(): number {
+    return Math.floor(this.time.wall() / 1000);
+  }
 }
 
 /** A push that the remote refused though nobody else wrote: another push may have held a lock there. */
@@ -574,8 +596,4 @@ function notLeading(message: string): Failure {
     reason: "Fenced",
     hint: "send it again to the reconciler that leads",
   });
-}
-
-function seconds(): number {
-  return Math.floor(Date.now() / 1000);
 }

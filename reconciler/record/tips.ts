@@ -1,9 +1,8 @@
 // What this folder knows of the remote's branches, outside of any repository: so that removing the mirror does not make it forget
 // which history it has accepted (D6), and which commit of the record was its own.
-import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { Failure } from "../model/failure.ts";
-import { replaceFile } from "./disk.ts";
+import { type Disk, systemDisk } from "./disk.ts";
 
 export interface Tips {
   /** Commit of `main` that was last followed. */
@@ -23,25 +22,27 @@ const none: Tips = { main: null, observed: null, pushed: null, pending: null, ep
 export class TipsFile {
   private readonly path: string | null;
   private readonly data: string;
+  private readonly disk: Disk;
   private tips: Tips = none;
   /** What the file says, as text. */
   private written = "";
   private writing: Promise<void> = Promise.resolve();
 
-  private constructor(data: string | null) {
+  private constructor(data: string | null, disk: Disk) {
+    this.disk = disk;
     this.path = data === null ? null : join(data, "tips.json");
     this.data = data ?? "/nonexistent";
   }
 
   /** For whoever only looks: what is saved is kept in memory. */
   static forgetful(): TipsFile {
-    return new TipsFile(null);
+    return new TipsFile(null, systemDisk);
   }
 
-  static async open(data: string): Promise<TipsFile> {
-    const file = new TipsFile(data);
+  static async open(data: string, disk: Disk = systemDisk): Promise<TipsFile> {
+    const file = new TipsFile(data, disk);
     const path = join(data, "tips.json");
-    const text = await readFile(path, "utf8").catch(() => null);
+    const text = await disk.read(path).catch(() => null);
     if (text !== null) file.tips = parse(text, path);
     return file;
   }
@@ -58,7 +59,7 @@ export class TipsFile {
     const done = this.writing.then(async () => {
       const text = `${JSON.stringify(this.tips, null, 2)}\n`;
       if (text === this.written) return;
-      await replaceFile(path, text);
+      await this.disk.replace(path, text);
       this.written = text;
     });
     this.writing = done.catch(() => {});
@@ -67,18 +68,18 @@ export class TipsFile {
 
   /** A person's word: this very commit of the branch is to be followed, whatever was followed before; null for a branch that is gone. */
   async acceptByHand(branch: "main" | "observed", commit: string | null): Promise<void> {
-    await replaceFile(this.wordPath(branch), `${commit ?? "gone"}\n`);
+    await this.disk.replace(this.wordPath(branch), `${commit ?? "gone"}\n`);
   }
 
   /** The commit that a person has accepted, `gone`, or null. */
   async word(branch: "main" | "observed"): Promise<string | null> {
-    const word = (await readFile(this.wordPath(branch), "utf8").catch(() => "")).trim();
+    const word = (await this.disk.read(this.wordPath(branch)).catch(() => "")).trim();
     return /^([0-9a-f]{40}|gone)$/.test(word) ? word : null;
   }
 
   /** A word that was not needed does not hold for another day. */
   async dropWord(branch: "main" | "observed"): Promise<void> {
-    await rm(this.wordPath(branch), { force: true });
+    await this.disk.remove(this.wordPath(branch));
   }
 
   private wordPath(branch: string): string {

@@ -1,5 +1,5 @@
 // What differs between two commits, read folder by folder: equal folders are not read at all.
-import type { ObjectReader } from "./objects.ts";
+import type { Objects } from "./objects.ts";
 import { missing } from "./objects.ts";
 import { isFolder, joined, parseTree, type TreeItem } from "./tree.ts";
 
@@ -20,7 +20,7 @@ interface Pair {
  * null for `before`, every file of `after`.
  */
 export async function diffTrees(
-  objects: ObjectReader,
+  objects: Objects,
   { before, after }: { readonly before: string | null; readonly after: string },
   wanted: (name: string) => boolean,
 ): Promise<TreeChange[]> {
@@ -60,7 +60,7 @@ function compare(
   if (after !== null && is === null) changes.push({ path, item: after });
 }
 
-async function readTrees(objects: ObjectReader, level: readonly Pair[]): Promise<Map<string, Buffer>> {
+async function readTrees(objects: Objects, level: readonly Pair[]): Promise<Map<string, Buffer>> {
   const ids = [...new Set(level.flatMap(({ before, after }) => [before, after]).filter((id) => id !== null))];
   const raws = new Map<string, Buffer>();
   await objects.each(ids, (object, index) => {

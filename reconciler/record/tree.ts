@@ -1,7 +1,7 @@
 // Folders of a commit as Git keeps them, in memory as they stand in their objects: 20 bytes and a name an entry. Changing a file
 // writes the folders above it anew and touches no other. Format: git-cat-file(1), gitformat of trees: `mode name\0` and the id in bytes.
 import { Failure } from "../model/failure.ts";
-import { missing, type ObjectReader } from "./objects.ts";
+import { missing, type Objects } from "./objects.ts";
 import { type NewObject, newObject } from "./pack.ts";
 
 export interface TreeItem {
@@ -82,7 +82,7 @@ export class Folders {
 
   /** Reads every folder of a tree, a level at a time; `take` is given every file with the id of its blob. */
   static async read(
-    objects: ObjectReader,
+    objects: Objects,
     root: string,
     take: (path: string, id: string) => void = () => {},
   ): Promise<Folders> {

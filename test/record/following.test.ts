@@ -12,7 +12,7 @@ import { DocumentCache } from "../../reconciler/record/document-cache.ts";
 import { DesiredMirror } from "../../reconciler/record/mirror.ts";
 import { parseInProcesses } from "../../reconciler/record/parser-processes.ts";
 import { clashes, isOdd } from "../../reconciler/record/paths.ts";
-import { Remote as RemoteRefs } from "../../reconciler/record/remote.ts";
+import { GitRemote as RemoteRefs } from "../../reconciler/record/remote.ts";
 import { diffTrees } from "../../reconciler/record/tree-diff.ts";
 import { desiredOf, git, openMirror, Remote } from "../support/git-remote.ts";
 import { suite } from "../support/suite.ts";

@@ -6,7 +6,7 @@ import { runProcess } from "../../reconciler/adapters/process.ts";
 import { checkRemote, withoutCredentials } from "../../reconciler/record/git.ts";
 import { type DesiredMirror, openBare, removeStaleLocks } from "../../reconciler/record/mirror.ts";
 import { syncOrigin } from "../../reconciler/record/origin.ts";
-import { Remote as RemoteRefs } from "../../reconciler/record/remote.ts";
+import { GitRemote as RemoteRefs } from "../../reconciler/record/remote.ts";
 import { desiredOf, git, openMirror, openStore, Remote } from "../support/git-remote.ts";
 import { suite } from "../support/suite.ts";
 import { tempFolder } from "../support/temp.ts";

@@ -149,10 +149,10 @@ test("a line of the journal that cannot be written whole is taken back, and does
   const { journal } = await Journal.open(join(dir.path, "j"));
   const entry = (name: string): JournalEntry => ({ record: { name }, summary: null, desired: commit });
   await journal.append(entry("a"));
-  const file = (journal as unknown as { file: { appendFile: (lines: Buffer) => Promise<void> } }).file;
-  const real = file.appendFile.bind(file);
-  file.appendFile = async (lines) => {
-    file.appendFile = real;
+  const file = (journal as unknown as { file: { append: (lines: Buffer) => Promise<void> } }).file;
+  const real = file.append.bind(file);
+  file.append = async (lines) => {
+    file.append = real;
     await real(lines.subarray(0, 30));
     throw Object.assign(new Error("no space left"), { code: "ENOSPC" });
   };

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { runProcess } from "../../reconciler/adapters/process.ts";
 import { Maintenance } from "../../reconciler/record/maintenance.ts";
 import { openMirror } from "../../reconciler/record/mirror.ts";
-import { Remote } from "../../reconciler/record/remote.ts";
+import { GitRemote } from "../../reconciler/record/remote.ts";
 import { GitRecord } from "../../reconciler/record/store.ts";
 import { TipsFile } from "../../reconciler/record/tips.ts";
 import { commit, record } from "./world.ts";
@@ -14,7 +14,7 @@ const say = (line: string): void => void process.stdout.write(`${line}\n`);
 const git = await openMirror(data, runProcess, { notice: (text) => say(`notice ${text}`) });
 const store = new GitRecord({
   git,
-  remote: new Remote(git, url),
+  remote: new GitRemote(git, url),
   tips: await TipsFile.open(data),
   journalDir: join(data, "journal"),
   leadership: { instance: data, host: "crash", takeOver: true },

@@ -11,7 +11,7 @@ import type { Git, GitOptions } from "../../reconciler/record/git.ts";
 import type { Leadership } from "../../reconciler/record/leader.ts";
 import { DesiredMirror, openBare } from "../../reconciler/record/mirror.ts";
 import { quickList } from "../../reconciler/record/quick-list.ts";
-import { Remote as RemoteRefs } from "../../reconciler/record/remote.ts";
+import { GitRemote as RemoteRefs } from "../../reconciler/record/remote.ts";
 import { GitRecord } from "../../reconciler/record/store.ts";
 import { TipsFile } from "../../reconciler/record/tips.ts";
 import { type Files, sources } from "./world.ts";
