@@ -339,10 +339,11 @@ export class Engine {
     const decision = subject && decideSubject(world, subject).decision;
     this.queue.wakeAt(name, decision?.wakeAt ?? null);
     this.waiters.set(name, decision?.waitsOn ?? []);
+    this.backlog.delete(name);
+    // Who may not start now goes to the end of the line, and wakes nobody: two that wait for the record would wake each other for ever.
     if (decision?.deferred) this.backlog.add(name);
-    else this.backlog.delete(name);
+    else if (!decision?.act) this.wakeBacklog();
     if (decision?.act) this.fly(name);
-    else this.wakeBacklog();
     const done = this.carryOut(name, decision, world.desired.commit).catch((error: unknown) =>
       this.halt(messageOf(error)),
     );

@@ -36,10 +36,10 @@ import { Tally } from "./tally.ts";
 import { beginAttempt, entered, sameWay } from "./transition.ts";
 import {
   type AnySubject,
+  agentSilentMs,
   currentReport,
   guardValues,
   leavesMarker,
-  silentAfterMs,
   subjectNames,
   subjectOf,
   type World,
@@ -121,7 +121,7 @@ export function decideSubject(
   if ("reason" in heard) draft.unheard(heard.reason, heard.message);
   else for (const machine of openFirst(subject, observed.record)) draft.plan(machine);
   if (subject.kind === "host" && subject.transport === "agent") {
-    const silentAt = (world.reports.get(subject.name)?.at ?? world.listeningSince) + silentAfterMs(world, subject);
+    const silentAt = (world.reports.get(subject.name)?.at ?? world.listeningSince) + agentSilentMs;
     if (silentAt > world.now) draft.wake(silentAt);
   }
   return { decision: draft.decision(before), plans: draft.plans };

@@ -56,11 +56,6 @@ export function lostAfterMs({ machines }: Pick<Repository, "machines">, host: Ho
   return shortest === Number.POSITIVE_INFINITY ? lostAfterDefaultMs : shortest;
 }
 
-/** An agent that has not reported for this long is not known any more. */
-export function silentAfterMs(world: Pick<World, "desired">, host: Host): number {
-  return Math.min(agentSilentMs, lostAfterMs(world.desired.loaded.repository, host));
-}
-
 export function subjectOf(world: Pick<World, "desired">, name: string): AnySubject | null {
   const { hosts, groups } = world.desired.loaded.repository;
   return hosts.get(name) ?? groups.get(name) ?? null;
@@ -80,7 +75,7 @@ export function currentReport(
 ): { readonly report: HostReport } | { readonly reason: string; readonly message: string } {
   const report = world.reports.get(host.name);
   const isAgent = host.transport === "agent";
-  const silentMs = isAgent ? silentAfterMs(world, host) : 0;
+  const silentMs = isAgent ? agentSilentMs : 0;
   if (!report && (!isAgent || world.now - world.listeningSince < silentMs)) {
     return { reason: "NoReport", message: "nothing was heard of the host yet" };
   }
@@ -123,7 +118,7 @@ function seenNow(world: World, name: string): SeenHost {
   const value = seenByOthers(world, host);
   const report = world.reports.get(name);
   const expires = host.transport === "agent" && report !== undefined && value.states !== undefined;
-  return { value, until: expires ? report.at + silentAfterMs(world, host) : Number.POSITIVE_INFINITY };
+  return { value, until: expires ? report.at + agentSilentMs : Number.POSITIVE_INFINITY };
 }
 
 /** When the host itself was last heard, milliseconds since the epoch. A look that did not reach it, or another machine, is not the host. */

@@ -30,6 +30,8 @@ export interface HostFacts {
   readonly groups: readonly string[];
   /** Machine: state. */
   readonly targets: Readonly<Record<string, string>>;
+  /** Its file holds it. */
+  readonly isHeld: boolean;
 }
 
 export interface GroupFacts {
@@ -47,6 +49,8 @@ export interface DesiredFacts {
   readonly groups: readonly GroupFacts[];
   /** Hosts that a commit may move without a word (B3). */
   readonly maxMoved: number;
+  /** Hosts that may be lost at once before nothing is healed any more (B2). */
+  readonly maxLost: number;
   /** Number of its trailer `Acknowledge-Moves`, or null. */
   readonly acknowledged: number | null;
 }
@@ -64,6 +68,8 @@ export interface MachineInRecord {
     readonly message: string;
   }[];
   readonly updates: number;
+  /** Rises with each transition. */
+  readonly revision: number;
 }
 
 /** A file of the record, parsed; `@fleet` for `fleet.json`. */
@@ -195,6 +201,8 @@ export type What =
       readonly inForce: string | null;
       readonly waiting: string | null;
       readonly main: string | null;
+      /** The leader says that everything is in its target, and has for a while; then, since when. */
+      readonly restingSince: number | null;
       /** What the leader says is wrong with the branch, or with itself. */
       readonly trouble: string | null;
     };

@@ -1,19 +1,24 @@
 // S2: a step marked `repeat: never` runs at most once in a host's life, whatever crashes, until a person says so.
 import { all, type Checker, type Violation } from "../history.ts";
+import { wasRewound } from "./chain.ts";
 
 export const s2: Checker = {
   promise: "S2",
-  says: "a step marked never begins at most once in a life of its host, and once more for each retry",
+  says: "a step marked never begins at most once in a life of its host, and once more for each retry or replay that a person asks for",
   check: (history) => {
     const violations: Violation[] = [];
+    const isRewound = wasRewound(history, "observed");
     const counts = new Map<string, number>();
-    const words = all(history, "word").filter(({ word, answer }) => word.kind === "retry" && answer !== "refused");
+    const words = all(history, "word").filter(
+      ({ word, answer }) => (word.kind === "retry" || word.kind === "replay") && answer !== "refused",
+    );
     for (const { at, host, incarnation, machine, step } of all(history, "began")) {
-      if (step.repeat !== "never") continue;
+      // What runs on the reconciler's machine leaves no claim on the host: a record that a person has moved back may not know of it.
+      if (step.repeat !== "never" || (step.on === "controller" && isRewound)) continue;
       const key = `${host} ${incarnation} ${machine} ${step.name}`;
       const count = (counts.get(key) ?? 0) + 1;
       counts.set(key, count);
-      const retries = words.filter(({ word, askedAt }) => word.kind === "retry" && word.host === host && askedAt <= at);
+      const retries = words.filter(({ word, askedAt }) => "host" in word && word.host === host && askedAt <= at);
       if (count > 1 + retries.length) {
         violations.push({
           promise: "S2",

@@ -1,0 +1,86 @@
+// B1: no more of a group is taken down than its limits say.
+import type { Checker, DesiredFacts, History, Violation } from "../history.ts";
+import { desiredOf } from "./chain.ts";
+
+export const b1: Checker = {
+  promise: "B1",
+  says: "a step that takes an available host down begins only while fewer of its group than the limit are down by such a step of the same reconciler",
+  check: (history) => judge(history),
+};
+
+function judge(history: History): Violation[] {
+  const commits = desiredOf(history);
+  const first = [...commits.values()][0];
+  const violations: Violation[] = [];
+  if (first === undefined) return violations;
+  const groupsOf = new Map<string, readonly string[]>();
+  /** Host and machine: who took it down, and the run that it began with. */
+  const down = new Map<string, { readonly process: string; readonly to: string }>();
+  const failed = new Map<number, string>();
+  let facts: DesiredFacts = first;
+  for (const event of history.events) {
+    if (event.kind === "commit" && event.desired.valid) facts = event.desired;
+    for (const { name, groups } of facts.hosts) groupsOf.set(name, groups);
+    if (event.kind === "killed" || event.kind === "stopped") forget(down, event.process);
+    // What a host does by itself is no step's doing any more.
+    if (event.kind === "built" || event.kind === "fell" || event.kind === "down") forgetHost(down, event.host);
+    if (event.kind === "marked") down.delete(`${event.host} ${event.machine}`);
+    if (event.kind === "ended" && event.exit !== 0) {
+      const key = failed.get(event.run);
+      if (key !== undefined) down.delete(key);
+    }
+    if (event.kind !== "began" || event.transition === null) continue;
+    const { host, machine, transition, process } = event;
+    const sketch = facts.machines.find(({ name }) => name === machine);
+    if (!sketch?.available.includes(transition.from)) continue;
+    const key = `${host} ${machine}`;
+    failed.set(event.run, key);
+    if (!down.has(key)) violations.push(...tooMany({ facts, groupsOf, down }, event));
+    down.set(key, { process, to: transition.to });
+  }
+  return violations;
+}
+
+function tooMany(
+  {
+    facts,
+    groupsOf,
+    down,
+  }: {
+    readonly facts: DesiredFacts;
+    readonly groupsOf: ReadonlyMap<string, readonly string[]>;
+    readonly down: ReadonlyMap<string, { readonly process: string }>;
+  },
+  {
+    at,
+    host,
+    process,
+    step,
+  }: { readonly at: number; readonly host: string; readonly process: string; readonly step: { readonly name: string } },
+): Violation[] {
+  return (groupsOf.get(host) ?? []).flatMap((group) => {
+    const limit = facts.groups.find(({ name }) => name === group)?.maxUnavailable ?? null;
+    if (limit === null) return [];
+    const others = [...down].filter(
+      ([key, by]) =>
+        by.process === process && !key.startsWith(`${host} `) && groupsOf.get(key.split(" ")[0] ?? "")?.includes(group),
+    );
+    return others.length < limit
+      ? []
+      : [
+          {
+            promise: "B1",
+            at,
+            message: `${step.name} takes ${host} down while ${others.length} of ${group} are, of which ${limit} may be`,
+          },
+        ];
+  });
+}
+
+function forget(down: Map<string, { readonly process: string }>, process: string): void {
+  for (const [key, by] of down) if (by.process === process) down.delete(key);
+}
+
+function forgetHost(down: Map<string, unknown>, host: string): void {
+  for (const key of down.keys()) if (key.startsWith(`${host} `)) down.delete(key);
+}

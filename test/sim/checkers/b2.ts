@@ -1,0 +1,72 @@
+// B2: when more hosts are lost at once than `max_lost`, nothing is healed until a person says so.
+import { all, type Checker, type Happening, type History, type Violation } from "../history.ts";
+import { desiredOf, RecordNow } from "./chain.ts";
+
+/** Losses within this time are losses at once. */
+const atOnceMs = 60_000;
+
+export const b2: Checker = {
+  promise: "B2",
+  says: "of hosts that were rebuilt at once, no more than the limit are replayed before a person releases the brake; and nobody else releases it",
+  check: (history) => [...released(history), ...replayed(history)],
+};
+
+const isRelease = (event: Happening): boolean =>
+  event.kind === "word" && event.word.kind === "release-brake" && event.answer !== "refused";
+
+function released(history: History): Violation[] {
+  if (all(history, "rewound").length > 0) return [];
+  const violations: Violation[] = [];
+  const record = new RecordNow();
+  const words = history.events.filter(isRelease);
+  for (const event of history.events) {
+    const before = record.subjects.get("@fleet")?.braked ?? null;
+    record.take(event);
+    const after = record.subjects.get("@fleet")?.braked ?? null;
+    const isAsked = words.some((word) => word.kind === "word" && word.askedAt <= event.at);
+    if (before !== null && after === null && !isAsked)
+      violations.push({ promise: "B2", at: event.at, message: "the brake is off, and nobody released it" });
+  }
+  return violations;
+}
+
+/** A host with something to replay: it was in a state beyond the initial one in a life that the record knows. */
+function replayed(history: History): Violation[] {
+  const facts = [...desiredOf(history).values()];
+  const limit = Math.max(...facts.map(({ maxLost }) => maxLost));
+  // A tenth of the fleet may be lost in any case.
+  const most = Math.max(limit, Math.ceil(Math.max(...facts.map(({ hosts }) => hosts.length)) / 10));
+  const words = history.events.filter(isRelease);
+  const violations: Violation[] = [];
+  const record = new RecordNow();
+  const waves: { readonly at: number; readonly lives: Set<string>; readonly begun: Set<string> }[] = [];
+  for (const event of history.events) {
+    record.take(event);
+    if (event.kind === "built") {
+      const known = record.subjects.get(event.host);
+      const isKnown =
+        known?.incarnation != null && Object.values(known.machines).some(({ applied }) => applied.length > 0);
+      const last = waves.at(-1);
+      const wave =
+        last !== undefined && event.at - last.at <= atOnceMs
+          ? last
+          : { at: event.at, lives: new Set<string>(), begun: new Set<string>() };
+      if (wave !== last) waves.push(wave);
+      if (isKnown) wave.lives.add(event.incarnation);
+    }
+    if (event.kind !== "began") continue;
+    for (const wave of waves) {
+      if (!wave.lives.has(event.incarnation) || wave.lives.size <= most) continue;
+      if (words.some((word) => word.kind === "word" && word.askedAt >= wave.at - 600_000 && word.askedAt <= event.at))
+        continue;
+      wave.begun.add(event.incarnation);
+      if (wave.begun.size > most)
+        violations.push({
+          promise: "B2",
+          at: event.at,
+          message: `${wave.lives.size} hosts were lost at once, and ${wave.begun.size} are healed: more than ${most}`,
+        });
+    }
+  }
+  return violations;
+}

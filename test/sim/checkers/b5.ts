@@ -1,0 +1,35 @@
+// B5: nothing but a person or its end lifts a hold; no restart does.
+import { all, type Checker, type Violation } from "../history.ts";
+import { RecordNow, wasRewound } from "./chain.ts";
+
+export const b5: Checker = {
+  promise: "B5",
+  says: "a hold that stands in the record stays there until somebody asks for its release",
+  check: (history) => {
+    if (wasRewound(history, "observed")) return [];
+    const violations: Violation[] = [];
+    const releases = all(history, "word").filter(({ word }) => word.kind === "release");
+    const record = new RecordNow();
+    for (const event of history.events) {
+      const before = record.subjects.get("@fleet")?.holds ?? [];
+      record.take(event);
+      const after = record.subjects.get("@fleet")?.holds ?? [];
+      for (const hold of before) {
+        if (after.some(({ select, by }) => select === hold.select && by === hold.by)) continue;
+        const isAsked = releases.some(
+          ({ word, askedAt }) =>
+            word.kind === "release" &&
+            askedAt <= event.at &&
+            (word.select === hold.select || `host/${word.select}` === hold.select),
+        );
+        if (!isAsked)
+          violations.push({
+            promise: "B5",
+            at: event.at,
+            message: `the hold on ${hold.select} by ${hold.by} is gone, and nobody released it`,
+          });
+      }
+    }
+    return violations;
+  },
+};

@@ -1,0 +1,87 @@
+// D6: tips only move forward: who has followed a branch, and is told that it was moved back, starts nothing until a person accepts it.
+import { all, type Checker, type Happening, type History, type Violation } from "../history.ts";
+
+/** What was decided, or asked of the remote, before the listing was taken in may still begin. */
+const slackMs = { main: 20_000, observed: 200_000 } as const;
+
+export const d6: Checker = {
+  promise: "D6",
+  says: "a reconciler that was told of a branch that does not go on from what it was told before begins no transition until a person accepts it or puts it back",
+  check: (history) => [...judge(history, "main"), ...judge(history, "observed")],
+};
+
+/** Which commits a commit stands on, as far as they were seen. */
+function ancestry(history: History, branch: "main" | "observed"): (commit: string) => Set<string> {
+  const parents = new Map<string, string | null>();
+  if (branch === "observed") for (const { commit, parent } of all(history, "pushed")) parents.set(commit, parent);
+  else {
+    let tip: string | null = null;
+    for (const event of history.events) {
+      if (event.kind === "rewound" && event.branch === "main") tip = event.to;
+      if (event.kind === "restored" && event.branch === "main") tip = event.to;
+      if (event.kind !== "commit") continue;
+      parents.set(event.commit, tip);
+      tip = event.commit;
+    }
+  }
+  return (commit) => {
+    const found = new Set<string>();
+    for (let at: string | null = commit; at !== null && !found.has(at); at = parents.get(at) ?? null) found.add(at);
+    return found;
+  };
+}
+
+function judge(history: History, branch: "main" | "observed"): Violation[] {
+  if (!all(history, "rewound").some((event) => event.branch === branch)) return [];
+  const above = ancestry(history, branch);
+  const violations: Violation[] = [];
+  const followed = new Map<string, string>();
+  const doubted = new Map<string, number>();
+  const open = new Set<string>();
+  for (const event of history.events) {
+    if (event.kind === "listed") note(event, event[branch], { above, followed, doubted });
+    forget(event, branch, { followed, doubted });
+    if (event.kind === "began" && event.transition !== null) {
+      const key = `${event.process} ${event.host} ${event.machine} ${event.transition.from} ${event.transition.to}`;
+      const since = doubted.get(event.process);
+      // What has begun ends.
+      if (since !== undefined && event.at - since > slackMs[branch] && !open.has(key))
+        violations.push({
+          promise: "D6",
+          at: event.at,
+          message: `${event.process} was told ${event.at - since} ms ago that ${branch} was moved back, and begins ${event.step.name} on ${event.host}`,
+        });
+      open.add(key);
+    }
+  }
+  return violations;
+}
+
+interface Known {
+  readonly followed: Map<string, string>;
+  readonly doubted: Map<string, number>;
+}
+
+function note(
+  { process, at }: Extract<Happening, { kind: "listed" }>,
+  tip: string | null,
+  { above, followed, doubted }: Known & { readonly above: (commit: string) => Set<string> },
+): void {
+  const before = followed.get(process);
+  if (tip === null) return;
+  if (before === undefined || above(tip).has(before)) {
+    followed.set(process, tip);
+    doubted.delete(process);
+  } else if (!doubted.has(process)) doubted.set(process, at);
+}
+
+/** A person's word, or a new disk: what is there is taken as it is. */
+function forget(event: Happening, branch: string, { followed, doubted }: Known): void {
+  const drop = (process: string): void => {
+    followed.delete(process);
+    doubted.delete(process);
+  };
+  if (event.kind === "started" && event.fresh) drop(event.process);
+  if (event.kind === "accepted-history" && event.branch === branch)
+    drop(event.folder.slice(event.folder.lastIndexOf("/") + 1));
+}

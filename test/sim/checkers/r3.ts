@@ -1,0 +1,64 @@
+// R3: a report wins over the record only if it is not older than the last one seen, and of the host's present life; and then it does win.
+import { all, type Checker, type History, type Violation } from "../history.ts";
+import { RecordNow } from "./chain.ts";
+
+export const r3: Checker = {
+  promise: "R3",
+  says: "no report of an earlier life or with a lower sequence is acknowledged; in the end the record says what the hosts say of themselves",
+  check: (history) => [...stale(history), ...contradicted(history)],
+};
+
+function stale(history: History): Violation[] {
+  const violations: Violation[] = [];
+  const seen = new Map<string, number>();
+  const record = new RecordNow();
+  for (const event of history.events) {
+    record.take(event);
+    if (event.kind === "started")
+      for (const key of seen.keys()) if (key.startsWith(`${event.process} `)) seen.delete(key);
+    if (event.kind !== "reported" || event.answer !== "taken") continue;
+    const { at, process, host, incarnation, sequence } = event;
+    const key = `${process} ${host} ${incarnation}`;
+    const before = seen.get(key) ?? -1;
+    if (sequence <= before)
+      violations.push({ promise: "R3", at, message: `${process} took report ${sequence} of ${host}, after ${before}` });
+    seen.set(key, Math.max(before, sequence));
+    if (record.subjects.get(host)?.former.includes(incarnation) && record.tip?.process === process)
+      violations.push({
+        promise: "R3",
+        at,
+        message: `${process} took a report of ${incarnation}, which it has recorded as over`,
+      });
+  }
+  return violations;
+}
+
+function contradicted(history: History): Violation[] {
+  const [rest] = all(history, "rest");
+  if (rest === undefined || rest.memory === null || !history.isLiveness || rest.restingSince === null) return [];
+  return rest.hosts.flatMap(({ name, incarnation, states }) => {
+    const record = rest.memory?.find((subject) => subject.name === name);
+    const facts = all(history, "commit")
+      .filter(({ desired }) => desired.valid)
+      .at(-1)
+      ?.desired.hosts.find((host) => host.name === name);
+    if (record === undefined || facts === undefined || facts.transport === "agent" || facts.isHeld) return [];
+    const violations: Violation[] = [];
+    if (record.incarnation !== incarnation)
+      violations.push({
+        promise: "R3",
+        at: rest.at,
+        message: `${name} is ${incarnation}, and the record says ${record.incarnation}`,
+      });
+    for (const [machine, state] of Object.entries(states)) {
+      const recorded = record.machines[machine]?.state;
+      if (recorded !== undefined && recorded !== state)
+        violations.push({
+          promise: "R3",
+          at: rest.at,
+          message: `${name} says that it is in ${state}, and the record says ${recorded} (${machine})`,
+        });
+    }
+    return violations;
+  });
+}

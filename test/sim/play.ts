@@ -1,0 +1,428 @@
+// Plays a scenario: the same seed gives the same history, to the byte. Everything outside of the reconcilers is in here and in the files
+// beside it; nothing waits for the machine that it runs on.
+import cron from "node-cron";
+import { Failure } from "../../reconciler/model/failure.ts";
+import { fleetName } from "../../reconciler/model/record.ts";
+import { RepositoryLoader } from "../../reconciler/model/repository.ts";
+import { windowError } from "../../reconciler/plan/windows.ts";
+import { AllObjects, SimServer } from "./git.ts";
+import type { Answer, Happening, History, SubjectInRecord, What, Word } from "./history.ts";
+import { type SimHost, SimHosts } from "./hosts.ts";
+import { People } from "./people.ts";
+import { SimProcess, type SimWorld } from "./process.ts";
+import { Random } from "./random.ts";
+import type { Act, Scenario } from "./scenario.ts";
+import { SimTime, settled } from "./time.ts";
+
+/** Between two reports of an agent. */
+const reportMs = 60_000;
+/** A report or a word that got no answer by then is given up. */
+const answerMs = 120_000;
+/** In a liveness run everything must be at rest so long after the faults have ended. */
+const calmMs = 45 * 60_000;
+/** It is looked at this often whether everything is at rest; then so many times more, to see that it stays. */
+const sliceMs = 60_000;
+const restSlices = 4;
+const stepsMax = 400_000;
+
+export interface Played extends History {
+  readonly scenario: Scenario;
+  readonly steps: number;
+  readonly trace: readonly string[];
+  /** Faults that were injected, by kind. */
+  readonly faults: Readonly<Record<string, number>>;
+}
+
+export async function play(scenario: Scenario, options: { readonly traces?: boolean } = {}): Promise<Played> {
+  const stage = new Stage(scenario, options.traces === true);
+  await stage.run();
+  const { events, time, lines, faults } = stage;
+  return { events, isLiveness: scenario.isLiveness, scenario, steps: time.steps, trace: lines, faults };
+}
+
+/** Parsed documents do not depend on the run. */
+const loader = new RepositoryLoader({ isCron: (expression) => cron.validate(expression), windowError });
+
+export class Stage implements SimWorld {
+  readonly time: SimTime = new SimTime();
+  readonly all: AllObjects = new AllObjects();
+  readonly server: SimServer = new SimServer();
+  readonly loader: RepositoryLoader = loader;
+  readonly events: Happening[] = [];
+  readonly lines: string[] = [];
+  readonly hosts: SimHosts;
+  readonly processes: SimProcess[];
+  readonly scenario: Scenario;
+  readonly faults: Record<string, number> = {};
+  private readonly random: Random;
+  private readonly traces: boolean;
+  private readonly people: People;
+  /** No fault begins any more, and those that are to end have ended. */
+  isCalm = false;
+
+  constructor(scenario: Scenario, traces: boolean) {
+    this.scenario = scenario;
+    this.traces = traces;
+    this.random = new Random(`${scenario.seed}/play`);
+    this.hosts = new SimHosts({
+      time: this.time,
+      random: this.random.of("hosts"),
+      note: (what) => this.note(what),
+      chances: scenario.steps,
+      recorded: (process, host, machine, step) => this.recorded(process, host, machine, step),
+    });
+    this.processes = scenario.processes.map((sketch, index) => {
+      const name = `r${index}`;
+      const link = { state: "up" as const, meanMs: sketch.linkMs, lost: scenario.lost, twice: scenario.twice };
+      const skew = { wallMs: sketch.skewMs, rate: sketch.rate };
+      return new SimProcess(this, { name, random: this.random.of(name), link, skew });
+    });
+    this.people = new People(this);
+    this.server.onPush = ({ ref, from, to }, process) => {
+      if (ref === "refs/heads/observed") this.pushed(process, from, to);
+    };
+  }
+
+  note(what: What): void {
+    this.events.push({ at: this.time.now, ...what });
+  }
+
+  trace(process: string, text: string): void {
+    if (this.traces) this.lines.push(`${String(this.time.now).padStart(8)} ${process} ${text}`);
+  }
+
+  async run(): Promise<void> {
+    const { scenario, time } = this;
+    this.people.begin(scenario.repository);
+    for (const host of scenario.repository.hosts) this.hosts.of(host.name);
+    for (const [index, process] of this.processes.entries()) time.after(index * 700, () => process.start());
+    for (const { at, act } of scenario.script) time.after(at, () => this.act(act));
+    this.reports();
+    await time.pass(scenario.actsMs, stepsMax);
+    if (scenario.isLiveness) await this.comeToRest();
+    await settled();
+    this.atRest();
+  }
+
+  // What people and faults do
+
+  private act(act: Act): void {
+    this.faults[act.kind] = (this.faults[act.kind] ?? 0) + 1;
+    if (this.traces) this.trace("act", JSON.stringify(act));
+    if (!this.people.act(act)) this.fault(act);
+  }
+
+  /** Ends by itself, or when the faults end. */
+  private undo(forMs: number, work: () => void): void {
+    this.time.after(forMs, () => {
+      if (!this.isCalm) work();
+    });
+  }
+
+  // oxlint-disable-next-line max-lines-per-function -- a table: a few lines a kind
+  private fault(act: Act): void {
+    switch (act.kind) {
+      case "kill":
+      case "cut-power":
+      case "lose":
+      case "stop": {
+        const process = this.process(act.process);
+        if (act.kind === "kill") process.kill();
+        else if (act.kind === "cut-power") process.cutPower();
+        else if (act.kind === "lose") process.lose();
+        else process.stop();
+        return this.undo(act.forMs, () => process.start());
+      }
+      case "pause":
+        this.process(act.process).pause();
+        return this.undo(act.forMs, () => this.process(act.process).resume());
+      case "start":
+        return this.process(act.process).start();
+      case "clock-jump":
+        this.process(act.process).skew.wallMs += act.byMs;
+        return;
+      case "disk-full": {
+        const { disk } = this.process(act.process).folder;
+        disk.isFull = true;
+        return this.undo(act.forMs, () => {
+          disk.isFull = false;
+        });
+      }
+      case "cut-off":
+      case "half-open":
+      case "slow": {
+        const { link } = this.process(act.process);
+        const before = { ...link };
+        if (act.kind === "slow") link.meanMs = 8000;
+        else link.state = act.kind === "cut-off" ? "down" : "silent";
+        return this.undo(act.forMs, () => Object.assign(link, { state: "up", meanMs: before.meanMs }));
+      }
+      case "remote-down":
+        for (const { link } of this.processes) link.state = "down";
+        return this.undo(act.forMs, () => {
+          for (const { link } of this.processes) link.state = "up";
+        });
+      case "host-down":
+        return this.down(act.host, act.forMs);
+      case "host-cut-off": {
+        const { unreachable } = this.random.of(act.host).pick(this.processes);
+        unreachable.add(act.host);
+        return this.undo(act.forMs, () => unreachable.delete(act.host));
+      }
+      case "host-reboot":
+        this.hosts.reboot(this.hosts.of(act.host));
+        return this.down(act.host, act.forMs);
+      case "region-down":
+        for (const { name } of this.people.sketch.hosts.filter(({ region }) => region === act.region)) {
+          if (act.rebuilds) this.hosts.build(this.hosts.of(name));
+          this.down(name, act.forMs);
+        }
+        return;
+      case "rebuild":
+        return this.hosts.build(this.hosts.of(act.host));
+      case "fall":
+        return this.fall(this.hosts.of(act.host));
+      case "sick": {
+        const host = this.hosts.of(act.host);
+        for (const [machine, { state }] of host.markers) {
+          host.sick.add(machine);
+          this.note({ kind: "fell", host: host.name, machine, state });
+        }
+        return;
+      }
+      case "old-report":
+        return this.oldReport(this.hosts.of(act.host), act.ofFormer);
+      default:
+        throw new Error(`nobody does ${act.kind}`);
+    }
+  }
+
+  private process(index: number): SimProcess {
+    const process = this.processes[index % this.processes.length];
+    if (process === undefined) throw new Error("there is no process");
+    return process;
+  }
+
+  private down(name: string, forMs: number): void {
+    const host = this.hosts.of(name);
+    if (host.isUp) this.note({ kind: "down", host: name });
+    host.isUp = false;
+    this.undo(forMs, () => {
+      if (!host.isUp) this.note({ kind: "up", host: name });
+      host.isUp = true;
+    });
+  }
+
+  /** Somebody sets a host back by hand. */
+  private fall(host: SimHost): void {
+    for (const [machine, claim] of host.markers) {
+      if (claim.state === "s0") continue;
+      host.markers.set(machine, { state: "s0", revision: null });
+      this.note({ kind: "fell", host: host.name, machine, state: "s0" });
+    }
+  }
+
+  // What hosts report by themselves
+
+  private reports(): void {
+    const agents = this.random.of("agents");
+    const again = (name: string): void => {
+      const host = this.hosts.of(name);
+      const isAgent = this.people.sketch.hosts.some((sketch) => sketch.name === name && sketch.transport === "agent");
+      if (isAgent && host.isUp) this.report(host, host.incarnation, ++host.sequence);
+      this.time.after(reportMs + agents.whole(-1000, 1000), () => again(name));
+    };
+    for (const { name } of this.people.everyHost()) this.time.after(agents.whole(0, reportMs), () => again(name));
+  }
+
+  private oldReport(host: SimHost, ofFormer: boolean): void {
+    const former = host.former.at(-1);
+    if (ofFormer && former !== undefined) this.report(host, former, 1_000_000);
+    else if (host.sequence > 1) this.report(host, host.incarnation, host.sequence - 1);
+  }
+
+  private report(host: SimHost, incarnation: string, sequence: number): void {
+    const process = this.leading() ?? this.random.pick(this.processes);
+    const report = { incarnation, sequence, states: {}, facts: {} };
+    const { name } = host;
+    this.ask(
+      process,
+      ({ fleet }) => fleet.report(name, report),
+      (answer) =>
+        this.note({ kind: "reported", process: process.name, host: name, incarnation, sequence, states: {}, answer }),
+    );
+  }
+
+  /** Asks a reconciler, and says once what became of it. */
+  ask(
+    process: SimProcess,
+    work: Parameters<SimProcess["ask"]>[0],
+    told: (answer: Answer, reason: string) => void,
+  ): void {
+    let isTold = false;
+    const once = (answer: Answer, reason: string): void => {
+      if (!isTold) told(answer, reason);
+      isTold = true;
+    };
+    const answer = process.ask(work);
+    if (answer === null) return once("unknown", "nobody listens");
+    answer.then(
+      () => once("taken", ""),
+      (error: unknown) => once(error instanceof Failure && isRefusal(error) ? "refused" : "unknown", String(error)),
+    );
+    this.time.after(answerMs, () => once("unknown", "no answer"));
+  }
+
+  word(process: SimProcess, word: Word, work: Parameters<SimProcess["ask"]>[0]): void {
+    const askedAt = this.time.now;
+    this.ask(process, work, (answer, reason) => {
+      this.trace(process.name, `word ${JSON.stringify(word)}: ${answer} ${reason}`);
+      this.note({ kind: "word", process: process.name, word, askedAt, answer });
+    });
+  }
+
+  /** The process that leads, as far as it knows itself. */
+  leading(): SimProcess | null {
+    return this.processes.find(({ running }) => running?.record.status().role === "leading") ?? null;
+  }
+
+  // What is seen from outside
+
+  private pushed(process: string | null, from: string | null, to: string): void {
+    const before = this.all.files(from);
+    const subjects: SubjectInRecord[] = [];
+    for (const [path, id] of this.all.files(to)) {
+      if (before.get(path) !== id && path !== "stateward.json") subjects.push(parseSubject(this.all.text(id)));
+    }
+    const message = this.all.message(to);
+    const epoch = Number(/^Epoch: (\d+)$/m.exec(message)?.[1] ?? -1);
+    const desired = /^Desired: ([0-9a-f]{40})$/m.exec(message)?.[1] ?? null;
+    this.note({ kind: "pushed", process, commit: to, parent: this.all.parent(to), epoch, desired, subjects, message });
+  }
+
+  private recorded(
+    process: string,
+    host: string,
+    machine: string,
+    step: string,
+  ): ReturnType<SimHosts["options"]["recorded"]> {
+    const here = this.processes.find(({ name }) => name === process);
+    const remote = this.remoteRecord().find(({ name }) => name === host);
+    const says = (record: SubjectInRecord | undefined): boolean => record?.machines[machine]?.attempt?.step === step;
+    let latest = remote;
+    for (const line of here?.folder.disk.texts(`${here.folder.name}/journal`).flatMap((text) => text.split("\n")) ??
+      []) {
+      if (!line.includes(`"${host}"`)) continue;
+      try {
+        for (const { record } of JSON.parse(line.slice(17)) as { record: SubjectInRecord }[])
+          if (record.name === host) latest = record;
+      } catch {
+        // A torn line.
+      }
+    }
+    return {
+      isRecorded: says(latest) || says(remote),
+      isPushed: says(remote),
+      incarnation: latest?.incarnation ?? null,
+    };
+  }
+
+  private remoteRecord(): SubjectInRecord[] {
+    const tip = this.server.refs.get("refs/heads/observed") ?? null;
+    return [...this.all.files(tip)].flatMap(([path, id]) =>
+      path === "stateward.json" ? [] : [parseSubject(this.all.text(id))],
+    );
+  }
+
+  // The end
+
+  private restingSince: number | null = null;
+
+  private async comeToRest(): Promise<void> {
+    this.isCalm = true;
+    const quiet = { fails: 0, hangs: 0, unheard: 0, late: 0, meanMs: this.scenario.steps.meanMs };
+    this.hosts.chances = quiet;
+    for (const [index, process] of this.processes.entries()) {
+      Object.assign(process.link, {
+        state: "up",
+        meanMs: this.scenario.processes[index]?.linkMs ?? 5,
+        lost: 0,
+        twice: 0,
+      });
+      process.unreachable.clear();
+      process.folder.disk.isFull = false;
+      process.resume();
+      process.start();
+    }
+    for (const host of this.hosts.hosts.values()) {
+      if (!host.isUp) this.note({ kind: "up", host: host.name });
+      host.isUp = true;
+    }
+    this.people.calm();
+    this.note({ kind: "calm" });
+    const end = this.time.now + calmMs;
+    let rest = 0;
+    while (this.time.now < end && rest < restSlices) {
+      await this.time.pass(this.time.now + sliceMs, stepsMax);
+      rest = this.isResting() ? rest + 1 : 0;
+      this.restingSince = rest > 0 ? (this.restingSince ?? this.time.now) : null;
+    }
+  }
+
+  private isResting(): boolean {
+    const engine = this.leading()?.running?.engine;
+    if (!engine) return false;
+    const { ready, total } = engine.progress();
+    return ready === total && total > 0 && engine.isQuiet();
+  }
+
+  private atRest(): void {
+    const leader = this.leading();
+    const engine = leader?.running?.engine ?? null;
+    const remote = this.remoteRecord();
+    const names = [...new Set([...this.people.everyHost().map(({ name }) => name), "crossing", fleetName])];
+    const memory =
+      engine === null
+        ? null
+        : names.flatMap((name) => {
+            const record = engine.recordOf(name);
+            return record === undefined ? [] : [parseSubject(JSON.stringify({ ...record, ...record.fleet }), name)];
+          });
+    this.note({
+      kind: "rest",
+      leader: leader?.name ?? null,
+      memory,
+      remote,
+      hosts: [...this.hosts.hosts.values()].map(({ name, isUp, incarnation, markers }) => ({
+        name,
+        up: isUp,
+        incarnation,
+        states: Object.fromEntries([...markers].map(([machine, { state }]) => [machine, state])),
+      })),
+      restingSince: this.restingSince,
+      inForce: engine?.world()?.desired.commit ?? null,
+      waiting: engine?.waitingCommit()?.commit ?? null,
+      main: this.server.refs.get("refs/heads/main") ?? null,
+      trouble: engine === null ? "nobody leads" : (engine.state().trouble?.message ?? engine.state().fatal),
+    });
+  }
+}
+
+function isRefusal({ kind, reason }: Failure): boolean {
+  return kind === "invalid" || ["Busy", "NotCurrent", "StandingBy", "NotReady", "ReadOnly"].includes(reason);
+}
+
+/** A file of the record as checkers read it. */
+function parseSubject(text: string, name?: string): SubjectInRecord {
+  const value = JSON.parse(text) as Record<string, unknown> & SubjectInRecord;
+  const own = name ?? (value.host as string | undefined) ?? (value.group as string | undefined) ?? fleetName;
+  const { incarnation = null, former = [], machines = {}, holds, braked } = value;
+  return {
+    name: own,
+    incarnation,
+    former,
+    machines,
+    ...(holds === undefined ? {} : { holds }),
+    ...(braked === undefined ? {} : { braked }),
+  };
+}
