@@ -133,7 +133,7 @@ function observeMachine(
   report: HostReport,
 ): { entry: MachineRecord; why: string } {
   const claim = report.states[machine.name];
-  if (before.attempt?.status === "running") return { entry: before, why: "" };
+  if (before.attempt?.status === "running" && !isBehind(before, claim)) return { entry: before, why: "" };
   if (claim && contradicts(before, claim) && machine.states.has(claim.state)) {
     const context = { now: world.now, commit: world.desired.commit, claim };
     return { entry: entered(before, claim.state, machine.initial, context), why: "reported by the host" };
@@ -144,6 +144,15 @@ function observeMachine(
   const over = check !== undefined && !check.ok && check.failures >= failuresToLeave && check.state === entry.state;
   if (!over || late || isBeingTakenDown(machine, entry)) return { entry, why: "" };
   return { entry: leaveState(world, machine, entry, check.message), why: `check failed: ${check.message}` };
+}
+
+/**
+ * True when the host has gone on from where the record left it: whoever wrote that was lost with what it had not pushed. The attempt
+ * that it left open is over, and going on with it would take the host back. How a step ended that must not repeat is found out first.
+ */
+function isBehind({ attempt, once, revision }: MachineRecord, claim: StateClaim | undefined): boolean {
+  const isOpen = attempt?.step != null && once[attempt.step]?.status === "started";
+  return claim !== undefined && claim.revision !== null && claim.revision > revision && !isOpen;
 }
 
 /** While a host is taken from up to not up, and that is tried again, a service that has stopped already is what is wanted. */

@@ -59,6 +59,8 @@ export class Stage implements SimWorld {
   private readonly people: People;
   /** No fault begins any more, and those that are to end have ended. */
   isCalm = false;
+  /** Questions that nobody has answered yet. */
+  private readonly unanswered = new Set<(given: Answer, reason: string) => void>();
 
   constructor(scenario: Scenario, traces: boolean) {
     this.scenario = scenario;
@@ -101,6 +103,7 @@ export class Stage implements SimWorld {
     await time.pass(scenario.actsMs, stepsMax);
     if (scenario.isLiveness) await this.comeToRest();
     await settled();
+    for (const end of this.unanswered) end("unknown", "the end");
     this.atRest();
   }
 
@@ -228,11 +231,12 @@ export class Stage implements SimWorld {
     const agents = this.random.of("agents");
     const again = (name: string): void => {
       const host = this.hosts.of(name);
-      const isAgent = this.people.sketch.hosts.some((sketch) => sketch.name === name && sketch.transport === "agent");
-      if (isAgent && host.isUp) this.report(host, host.incarnation, ++host.sequence);
+      if (host.isUp) this.report(host, host.incarnation, ++host.sequence);
       this.time.after(reportMs + agents.whole(-1000, 1000), () => again(name));
     };
-    for (const { name } of this.people.everyHost()) this.time.after(agents.whole(0, reportMs), () => again(name));
+    // One that was taken off `main` goes on reporting, and is refused.
+    for (const { name } of this.people.everyHost().filter(({ transport }) => transport === "agent"))
+      this.time.after(agents.whole(0, reportMs), () => again(name));
   }
 
   private oldReport(host: SimHost, ofFormer: boolean): void {
@@ -259,11 +263,10 @@ export class Stage implements SimWorld {
     work: Parameters<SimProcess["ask"]>[0],
     told: (answer: Answer, reason: string) => void,
   ): void {
-    let isTold = false;
-    const once = (answer: Answer, reason: string): void => {
-      if (!isTold) told(answer, reason);
-      isTold = true;
+    const once = (given: Answer, reason: string): void => {
+      if (this.unanswered.delete(once)) told(given, reason);
     };
+    this.unanswered.add(once);
     const answer = process.ask(work);
     if (answer === null) return once("unknown", "nobody listens");
     answer.then(

@@ -6,7 +6,7 @@ const slackMs = { main: 20_000, observed: 200_000 } as const;
 
 export const d6: Checker = {
   promise: "D6",
-  says: "a reconciler that was told of a branch that does not go on from what it was told before begins no transition until a person accepts it or puts it back",
+  says: "a reconciler that was told of a branch that does not go on from what it has followed begins no transition until a person accepts it or puts it back",
   check: (history) => [...judge(history, "main"), ...judge(history, "observed")],
 };
 
@@ -41,6 +41,10 @@ function judge(history: History, branch: "main" | "observed"): Violation[] {
   for (const event of history.events) {
     if (event.kind === "listed") note(event, event[branch], { above, followed, doubted });
     forget(event, branch, { followed, doubted });
+    // What it has written, or written under, it has followed.
+    const tip = event.kind !== "pushed" ? null : branch === "main" ? event.desired : event.commit;
+    if (event.kind === "pushed" && event.process !== null && tip !== null && !doubted.has(event.process))
+      followed.set(event.process, tip);
     if (event.kind === "began" && event.transition !== null) {
       const key = `${event.process} ${event.host} ${event.machine} ${event.transition.from} ${event.transition.to}`;
       const since = doubted.get(event.process);
@@ -68,11 +72,9 @@ function note(
   { above, followed, doubted }: Known & { readonly above: (commit: string) => Set<string> },
 ): void {
   const before = followed.get(process);
-  if (tip === null) return;
-  if (before === undefined || above(tip).has(before)) {
-    followed.set(process, tip);
-    doubted.delete(process);
-  } else if (!doubted.has(process)) doubted.set(process, at);
+  if (tip === null || before === undefined) return;
+  if (above(tip).has(before)) doubted.delete(process);
+  else if (!doubted.has(process)) doubted.set(process, at);
 }
 
 /** A person's word, or a new disk: what is there is taken as it is. */

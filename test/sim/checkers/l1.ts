@@ -1,9 +1,17 @@
 // L1: when faults stop, every host converges or is parked with a reason that says who or what can free it.
-import { all, type Checker, type HostFacts, type MachineInRecord, type Violation } from "../history.ts";
+import {
+  all,
+  type Checker,
+  type DesiredFacts,
+  type HostAtRest,
+  type HostFacts,
+  type MachineInRecord,
+  type Violation,
+} from "../history.ts";
 
 export const l1: Checker = {
   promise: "L1",
-  says: "after a long calm one leads, and every host is in its target or parked with a reason; a host that waits for others waits for one that is parked",
+  says: "after a long calm one leads, and every host is in its target or parked with a reason; one that waits for others waits for one that is parked, or for room that is really taken",
   check: (history) => {
     const [rest] = all(history, "rest");
     if (rest === undefined || !history.isLiveness) return [];
@@ -17,30 +25,21 @@ export const l1: Checker = {
     const stuck = desired.hosts.flatMap((host): Stuck[] =>
       Object.entries(host.targets).flatMap(([machine, target]) => {
         const entry = memory.get(host.name)?.machines[machine];
-        return entry?.state === target && isReady(entry) ? [] : [{ host, machine, target, entry }];
+        const ready = entry?.conditions.find(({ type }) => type === "Ready");
+        const isThere = entry?.state === target && ready?.status === "True";
+        return isThere
+          ? []
+          : [{ host, machine, target, entry, reason: ready?.reason ?? "", message: ready?.message ?? "" }];
       }),
     );
-    const parked = stuck.filter(({ host, entry }) => host.isHeld || (entry !== undefined && isParked(entry)));
-    // A host whose very target is a state that does not count as up takes its group's room for good.
-    const areDrained = desired.hosts.some((host) =>
-      Object.entries(host.targets).some(
-        ([machine, target]) =>
-          desired.machines.find(({ name }) => name === machine)?.available.includes(target) === false,
-      ),
-    );
-    const held = memory.get("@fleet")?.holds ?? [];
+    const isBraked = (memory.get("@fleet")?.holds ?? []).length > 0;
+    const parked = stuck.filter((item) => isParked(item) || isOutOfRoom(item, desired, rest.hosts));
     return stuck.flatMap((item) => {
-      if (parked.includes(item)) return [];
-      const { host, machine, target, entry } = item;
-      const ready = entry?.conditions.find(({ type }) => type === "Ready");
-      const waitsForOthers =
-        ready !== undefined && othersReasons.has(ready.reason) && (parked.length > 0 || held.length > 0 || areDrained);
-      const isShut = target === "shut" && ready?.reason === "GuardWaiting";
-      if (waitsForOthers || isShut) return [];
+      const waitsForOthers = othersReasons.has(item.reason) && (parked.length > 0 || isBraked);
+      if (parked.includes(item) || waitsForOthers) return [];
+      const { host, machine, target, entry, reason, message } = item;
       return [
-        fail(
-          `${host.name} is in ${entry?.state ?? "no state"}, target ${target} (${machine}): ${ready?.reason ?? "no condition"}: ${ready?.message ?? ""}`,
-        ),
+        fail(`${host.name} is in ${entry?.state ?? "no state"}, target ${target} (${machine}): ${reason}: ${message}`),
       ];
     });
   },
@@ -51,14 +50,15 @@ interface Stuck {
   readonly machine: string;
   readonly target: string;
   readonly entry: MachineInRecord | undefined;
+  readonly reason: string;
+  readonly message: string;
 }
 
-/** Reasons that name others: those must be parked. */
+/** Reasons that name others: one of them must be parked. */
 const othersReasons = new Set([
   "GuardWaiting",
   "RolloutWaiting",
   "RolloutHalted",
-  "GroupLimit",
   "FleetBusy",
   "Queued",
   "BarrierWaiting",
@@ -66,14 +66,36 @@ const othersReasons = new Set([
 /** Reasons that name a person's word, beyond those that stand as Stalled. */
 const personsReasons = new Set(["Held", "Quarantined", "TooManyLost", "DriftAdopted", "DriftTolerated"]);
 
-function isReady({ conditions }: MachineInRecord): boolean {
-  return conditions.some(({ type, status }) => type === "Ready" && status === "True");
+function isParked({ host, target, entry, reason, message }: Stuck): boolean {
+  if (host.isHeld) return true;
+  // A guard that nobody can open says so: over an empty group, or before a state that is shut.
+  if (reason === "GuardWaiting" && (target === "shut" || message.includes("cannot be evaluated"))) return true;
+  if (personsReasons.has(reason)) return true;
+  const stalled = entry?.conditions.find(({ type }) => type === "Stalled");
+  return stalled !== undefined && stalled.status === "True" && stalled.reason !== "" && stalled.message !== "";
 }
 
-function isParked({ conditions }: MachineInRecord): boolean {
-  return conditions.some(
-    ({ type, status, reason, message }) =>
-      (type === "Stalled" && status === "True" && reason !== "" && message !== "") ||
-      (type === "Ready" && personsReasons.has(reason) && (message !== "" || status === "True")),
-  );
+/** Hosts of a group that may be down at once where nothing is said: a tenth, and at least one. */
+const shareDefault = 0.1;
+
+/** It waits for room in a group, and that is really taken by hosts that are not up. */
+function isOutOfRoom({ host, machine, reason }: Stuck, desired: DesiredFacts, hosts: readonly HostAtRest[]): boolean {
+  if (reason !== "GroupLimit") return false;
+  const groups = [
+    ...desired.groups.map(({ name, maxUnavailable }) => ({
+      limit: maxUnavailable,
+      members: desired.hosts.filter(({ groups: names }) => names.includes(name)),
+    })),
+    { limit: null, members: desired.hosts.filter(({ targets }) => machine in targets) },
+  ];
+  const isUp = ({ name, targets }: HostFacts): boolean => {
+    const states = hosts.find((other) => other.name === name)?.states ?? {};
+    return Object.keys(targets).every((own) =>
+      desired.machines.find((sketch) => sketch.name === own)?.available.includes(states[own] ?? ""),
+    );
+  };
+  return groups.some(({ limit, members }) => {
+    const most = limit ?? Math.max(1, Math.floor(members.length * shareDefault));
+    return members.includes(host) && members.filter((member) => !isUp(member)).length >= most;
+  });
 }
