@@ -93,8 +93,10 @@ function healingGate(world: World, { host, record, next }: Wanted): Closed | nul
       "RecoveryAsks",
       `${host.name} was lost at ${record.lost.at}, and its recovery says alert: stateward replay ${host.name} replays it`,
     );
-  const braked = quietStart(world, host) ?? lostBrake(world, record);
-  return braked && waits(braked.reason, braked.message, braked.at, "quiet");
+  const quiet = quietStart(world, host);
+  if (quiet !== null) return waits(quiet.reason, quiet.message, quiet.at, "quiet");
+  const braked = lostBrake(world, record);
+  return braked && waits(braked.reason, braked.message, braked.at, "brake");
 }
 
 function windowGate(world: World, host: Host, purpose: Purpose): Closed | null {
@@ -150,22 +152,27 @@ function groupGate(
   const { repository } = world.desired.loaded;
   const standing = world.tally.standing(host.name);
   // What this very decision has made of its record counts too: a transition without steps may have taken it down already.
-  const up = standing?.available !== false && isUp(host, record, repository.machines);
+  const isLeaving = standing?.leaving === true;
+  const up = isLeaving || (standing?.available !== false && isUp(host, record, repository.machines));
   // Healing brings a host up that is down: that takes nothing from its group.
   if (!up && purpose !== "change") return null;
   // What runs nothing acts upon nobody: it counts only where it takes the host down.
   if (up && transition.steps.length === 0 && purpose === "auto" && !takesDown(machine, transition)) return null;
   for (const { name } of groupsOf(repository, host.name)) {
     const gate = `${up ? "group" : "acting"} ${name}`;
-    if (hasRoom(world, gate, { host, entry })) continue;
+    // What is tried again on a host that may be down already has its own place.
+    if (isLeaving ? gateRoom(world, gate) >= 0 : hasRoom(world, gate, { host, entry })) continue;
     const most = groupLimit(world, name);
     const message = up
       ? `no more than ${most} of ${name} may be unavailable at once`
       : `no more than ${most} of ${name} are acted upon at once`;
-    return waits("GroupLimit", message, null, gate);
+    return isLeaving ? waits("GroupLimit", message, world.now + lookAgainMs) : waits("GroupLimit", message, null, gate);
   }
   return null;
 }
+
+/** Who has a place, and others are down beyond the limit, is in no line: there would be no room to call it up for. */
+const lookAgainMs = 5000;
 
 function takesDown({ states }: Machine, { from, to }: Transition): boolean {
   return states.get(from)?.available === true && states.get(to)?.available !== true;
@@ -220,7 +227,9 @@ export function gateRoom(world: World, gate: string): number {
     case "governor":
       return (repository.settings.governors.get(name)?.limit ?? 0) - world.tally.permitsAt(name, world.now).length;
     case "quiet":
-      return world.fleet.braked === null && isMostlyHeard(world) ? Number.POSITIVE_INFINITY : 0;
+      return isMostlyHeard(world) ? Number.POSITIVE_INFINITY : 0;
+    case "brake":
+      return world.fleet.braked === null ? Number.POSITIVE_INFINITY : 0;
     default:
       return 0;
   }

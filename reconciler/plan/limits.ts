@@ -24,7 +24,8 @@ export class Limits {
   private readonly asked = new Map<string, string>();
   private isStale = false;
   private isChanged = true;
-  private wasQuiet = false;
+  /** Gates of healing that were closed when they were looked at last. */
+  private readonly shut = new Set<string>();
 
   /** Something about this host changed. */
   touch(name: string): void {
@@ -40,7 +41,7 @@ export class Limits {
   /** What is recorded of the whole fleet changed: gates may be open that were not. */
   fleetChanged(world: World, before: FleetRecord): void {
     this.isChanged = true;
-    this.opened.add("quiet");
+    this.opened.add("quiet").add("brake");
     const { rollouts } = world.fleet;
     for (const scope of Object.keys(rollouts)) {
       if (rollouts[scope] === before.rollouts[scope]) continue;
@@ -103,10 +104,10 @@ export class Limits {
     for (const gate of this.opened) {
       this.opened.delete(gate);
       const room = gateRoom(world, gate);
-      if (gate === "quiet") {
-        const isQuiet = room === 0;
-        const isOver = this.wasQuiet && !isQuiet;
-        this.wasQuiet = isQuiet;
+      if (gate === "quiet" || gate === "brake") {
+        const isOver = this.shut.has(gate) && room > 0;
+        if (room > 0) this.shut.delete(gate);
+        else this.shut.add(gate);
         if (!isOver) continue;
         // Lost hosts that are to be replaced stand in no line, because they are not heard.
         yield* this.tally.lost().keys();

@@ -16,6 +16,8 @@ export interface Part {
 export interface Standing {
   /** Heard in the life that is recorded, at rest, and in available states. Unknown counts as unavailable (B4). */
   readonly available: boolean;
+  /** It would be available, had no step begun to take it down; and none runs now. */
+  readonly leaving: boolean;
   readonly acted: boolean;
   /** Heard at least once since this reconciler began to listen. */
   readonly reported: boolean;
@@ -44,6 +46,7 @@ export function standingOf(world: World, host: Host): Standing {
   // A host that answers in another life is not where its record says, also before that is taken in.
   let available = heard && said.report.incarnation === record.incarnation && !flying;
   let acted = flying;
+  let leaving = false;
   let held: boolean | null = null;
   const isHeld = (): boolean => (held ??= holdOn(world, host) !== null);
   let parts: Part[] | null = null;
@@ -60,6 +63,7 @@ export function standingOf(world: World, host: Host): Standing {
       permits = permitsOf(world, { machine, entry, permits });
     }
     if (!isMachineUp(machine, entry)) available = false;
+    else if (isLeaving(machine, entry)) leaving = true;
     if (target !== null) {
       const found = partsOf(world, host, {
         machine,
@@ -77,7 +81,8 @@ export function standingOf(world: World, host: Host): Standing {
       (waiting ??= []).push({ gate: wait.for, rank: rankOf(repository, host, wait.for, wait.since) });
   }
   return {
-    available: available && !acted,
+    available: available && !acted && !leaving,
+    leaving: available && !acted && leaving,
     acted,
     reported: heard || hasReported(world, host, record),
     region: host.region ?? "",
@@ -115,6 +120,13 @@ export function isUp(host: Host, record: SubjectRecord, machines: Repository["ma
 
 function isMachineUp(machine: Machine, entry: MachineRecord | undefined): boolean {
   return !hasAvailability(machine) || machine.states.get(entry?.state ?? "")?.available === true;
+}
+
+/** A state that counts as up, and that a step has begun to leave: whether it still is up is not known, however the step ended. */
+function isLeaving(machine: Machine, entry: MachineRecord | undefined): boolean {
+  const { attempt, state = "" } = entry ?? {};
+  const isUnderWay = attempt != null && attempt.from === state && attempt.to !== state;
+  return isUnderWay && hasAvailability(machine);
 }
 
 const availability = new WeakMap<Machine, boolean>();

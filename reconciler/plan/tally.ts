@@ -262,6 +262,7 @@ const noHolders: ReadonlyMap<string, number> = new Map();
 function sameStanding(a: Standing, b: Standing): boolean {
   return (
     a.available === b.available &&
+    a.leaving === b.leaving &&
     a.acted === b.acted &&
     a.reported === b.reported &&
     a.region === b.region &&

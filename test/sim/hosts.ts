@@ -21,6 +21,8 @@ interface Claim {
   isRunning: boolean;
 }
 
+type Seen = ReturnType<HostsOptions["recorded"]>;
+
 interface Run {
   readonly number: number;
   isOver: boolean;
@@ -122,11 +124,16 @@ export class SimHosts {
     for (const claim of host.claims.values()) claim.isRunning = false;
   }
 
-  begin(process: string, order: StepOrder, host: SimHost): Run {
+  /** What is recorded of a step as it is sent to its host. */
+  seen({ host, machine, step }: StepOrder, process: string): Seen {
+    return this.options.recorded(process, host.name, machine, step.key);
+  }
+
+  begin(process: string, order: StepOrder, host: SimHost, seen: Seen): Run {
     const { step, machine } = order;
     const facts: StepFacts = { name: step.title, repeat: step.repeat, on: step.on };
     const run: Run = { number: ++this.runs, isOver: false };
-    const { isRecorded, isPushed, incarnation } = this.options.recorded(process, host.name, machine, step.key);
+    const { isRecorded, isPushed, incarnation } = seen;
     this.options.note({
       kind: "began",
       run: run.number,
@@ -210,7 +217,8 @@ export class HostsOfProcess implements HostActor, HostLooker {
 
   private async runHere(order: StepOrder): Promise<Outcome> {
     const { time } = this.hosts.options;
-    const run = this.hosts.begin(this.process, order, this.hosts.of(order.host.name));
+    const seen = this.hosts.seen(order, this.process);
+    const run = this.hosts.begin(this.process, order, this.hosts.of(order.host.name), seen);
     const end = this.draw(order.step.timeoutMs);
     await time.sleep(end.afterMs);
     // What runs on the reconciler's machine ends with it.
@@ -235,6 +243,7 @@ export class HostsOfProcess implements HostActor, HostLooker {
 
   private async runThere(order: StepOrder): Promise<Outcome> {
     const { time, random } = this.hosts.options;
+    const seen = this.hosts.seen(order, this.process);
     await this.way();
     const host = this.reach(order.host.name);
     if (host === null) {
@@ -249,7 +258,7 @@ export class HostsOfProcess implements HostActor, HostLooker {
     if (claim === null) this.hosts.end(host.running, null);
     const kept: Claim = { exit: null, isRunning: true };
     if (claim !== null) host.claims.set(claim, kept);
-    const run = this.hosts.begin(this.process, order, host);
+    const run = this.hosts.begin(this.process, order, host, seen);
     if (claim === null) host.running = run;
     const { incarnation } = host;
     const end = this.draw(order.step.timeoutMs);

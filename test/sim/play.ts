@@ -240,8 +240,11 @@ export class Stage implements SimWorld {
   }
 
   private oldReport(host: SimHost, ofFormer: boolean): void {
+    // Of two lives of which nobody has heard before, nobody can tell which is over.
     const former = host.former.at(-1);
-    if (ofFormer && former !== undefined) this.report(host, former, 1_000_000);
+    const known = this.remoteRecord().find(({ name }) => name === host.name);
+    const isKnown = former !== undefined && (known?.incarnation === former || known?.former.includes(former) === true);
+    if (ofFormer && isKnown) this.report(host, former, 1_000_000);
     else if (host.sequence > 1) this.report(host, host.incarnation, host.sequence - 1);
   }
 

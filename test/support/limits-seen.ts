@@ -119,7 +119,9 @@ export class LimitsSeen {
     if (record !== undefined && record.incarnation !== report.incarnation) return false;
     if (this.isSilent(world, index)) return false;
     return this.sketch.machines.every((states, machine) => {
-      const state = record?.machines[`m${machine}`]?.state;
+      const { state, attempt } = record?.machines[`m${machine}`] ?? {};
+      const isLeaving = attempt != null && attempt.from === state && attempt.to !== state;
+      if (isLeaving && states.some(({ available }) => available)) return false;
       return !states.some(({ available }) => available) || states[Number(state?.slice(1) ?? -1)]?.available === true;
     });
   }
