@@ -31,13 +31,15 @@ export interface Played extends History {
   readonly trace: readonly string[];
   /** Faults that were injected, by kind. */
   readonly faults: Readonly<Record<string, number>>;
+  /** Errors that no code of operation throws: bugs. */
+  readonly crashes: readonly unknown[];
 }
 
 export async function play(scenario: Scenario, options: { readonly traces?: boolean } = {}): Promise<Played> {
   const stage = new Stage(scenario, options.traces === true);
   await stage.run();
-  const { events, time, lines, faults } = stage;
-  return { events, isLiveness: scenario.isLiveness, scenario, steps: time.steps, trace: lines, faults };
+  const { events, time, lines, faults, crashes } = stage;
+  return { events, isLiveness: scenario.isLiveness, scenario, steps: time.steps, trace: lines, faults, crashes };
 }
 
 /** Parsed documents do not depend on the run. */
@@ -54,6 +56,7 @@ export class Stage implements SimWorld {
   readonly processes: SimProcess[];
   readonly scenario: Scenario;
   readonly faults: Record<string, number> = {};
+  readonly crashes: unknown[] = [];
   private readonly random: Random;
   private readonly traces: boolean;
   private readonly people: People;
@@ -87,6 +90,12 @@ export class Stage implements SimWorld {
 
   note(what: What): void {
     this.events.push({ at: this.time.now, ...what });
+  }
+
+  /** A full disk throws errors of its own; of operation is besides a `Failure` alone. */
+  failed(error: unknown): void {
+    const isOfOperation = error instanceof Failure || (error instanceof Error && "code" in error);
+    if (!isOfOperation) this.crashes.push(error);
   }
 
   trace(process: string, text: string): void {

@@ -26,6 +26,8 @@ export interface SimWorld {
   readonly loader: RepositoryLoader;
   readonly note: (what: What) => void;
   readonly trace: (process: string, text: string) => void;
+  /** Told of what ended a process. */
+  readonly failed: (error: unknown) => void;
 }
 
 /** A data folder: what a process leaves on its machine. */
@@ -111,6 +113,7 @@ export class SimProcess {
   private term(life: Life, isRestart: boolean): void {
     this.open(life, isRestart).catch((error: unknown) => {
       this.world.trace(this.name, `ended: ${String(error)}`);
+      this.world.failed(error);
       if (life === this.life) this.endsItself();
     });
   }

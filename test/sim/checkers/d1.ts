@@ -22,10 +22,11 @@ function isKept(history: History, process: string, from: number): boolean {
 function holds(history: History): Violation[] {
   const [rest] = all(history, "rest");
   const words = all(history, "word");
-  return words.flatMap(({ at, word, process, answer }) => {
+  return words.flatMap(({ at, word, process, askedAt, answer }) => {
     if (word.kind !== "hold" || answer !== "taken" || !isKept(history, process, at)) return [];
     const isReleased = words.some(
-      (other) => other.word.kind === "release" && other.askedAt >= at && sameSelector(other.word.select, word.select),
+      (other) =>
+        other.word.kind === "release" && other.askedAt >= askedAt && sameSelector(other.word.select, word.select),
     );
     const fleet = rest?.memory?.find(({ name }) => name === "@fleet");
     const isThere =
