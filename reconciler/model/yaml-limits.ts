@@ -1,5 +1,6 @@
 // Limits on YAML from people and pull requests, checked on tokens, before anything recursive or quadratic sees the text.
-// The `yaml` parser aborts Node on deep nesting and is quadratic in the keys of one map: hence this comes first.
+// The `yaml` parser aborts Node on deep nesting, and takes seconds and hundreds of MiB for what fills a file with tiny parts, above
+// all with wrong ones: hence this comes first.
 import { Lexer } from "yaml";
 import type { ProblemCode } from "./problem.ts";
 
@@ -10,6 +11,8 @@ export const yamlLimits = {
   depthMax: 32,
   /** Keys in a file. */
   keysMax: 5000,
+  /** Tokens, lines and escapes in a file: each may become a node, a comment or an error of the parser's. 5000 keys have 20,000 of them. */
+  partsMax: 30_000,
 } as const;
 
 /** A limit that a text breaks, at a character offset. */
@@ -40,6 +43,7 @@ class TokenScan {
   private columns: number[] = [];
   private flowDepth = 0;
   private keys = 0;
+  private parts = 0;
   private column = 0;
   private offset = 0;
   /** True until the first content token of a line. */
@@ -59,6 +63,11 @@ class TokenScan {
     const first = token[0] ?? "";
     // The lexer's own marks (document start, flow end, scalar next) take no room in the text.
     if (first === "\u0002" || first === "\u0018" || first === "\u001f" || first === "\ufeff") return null;
+    this.parts += partsOf(token, first);
+    if (this.parts > yamlLimits.partsMax) {
+      const message = `the file has more than ${yamlLimits.partsMax} lines, values and marks`;
+      return this.breach("SW001", message, "split it into several files");
+    }
     if (first === " " || first === "\t" || first === "#") return this.advance(token);
     if (first === "\n" || first === "\r") return this.advance(token);
     this.open();
@@ -83,8 +92,8 @@ class TokenScan {
     if (token === "{" || token === "[") this.flowDepth++;
     if (token === "}" || token === "]") this.flowDepth--;
     this.afterIndicator = token === "-" || token === "?" || token === ":";
-    // In a flow map an entry needs no colon: the comma counts as well.
-    if ((token === ":" || token === ",") && ++this.keys > yamlLimits.keysMax) {
+    // An entry needs no colon: the comma of a flow map counts as well, and the mark of a key.
+    if ((token === ":" || token === "," || token === "?") && ++this.keys > yamlLimits.keysMax) {
       return this.breach("SW003", `the file has more than ${yamlLimits.keysMax} keys`, "split it into several files");
     }
     if (this.columns.length + this.flowDepth > yamlLimits.depthMax) {
@@ -115,4 +124,13 @@ class TokenScan {
   private breach(code: ProblemCode, message: string, remedy: string): LimitBreach {
     return { code, offset: this.offset, message, remedy };
   }
+}
+
+/** A token, the lines that it goes over, and the escapes in a double-quoted one. */
+function partsOf(token: string, first: string): number {
+  if (token.length === 1) return first === " " ? 0 : 1;
+  let parts = 1;
+  for (let at = token.indexOf("\n"); at >= 0; at = token.indexOf("\n", at + 1)) parts++;
+  if (first === '"') for (let at = token.indexOf("\\"); at >= 0; at = token.indexOf("\\", at + 1)) parts++;
+  return parts;
 }

@@ -1,5 +1,16 @@
 // YAML in: a text becomes a plain value with a way to find the line of any part of it, or problems. Never throws.
-import { type Document, isMap, isNode, isScalar, isSeq, LineCounter, type Node, parseAllDocuments } from "yaml";
+import {
+  type Document,
+  isMap,
+  isNode,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  parseAllDocuments,
+  visit,
+  type YAMLError,
+} from "yaml";
 import { errorAt, errorIn, type Place, type Problem } from "./problem.ts";
 import { findLimitBreach } from "./yaml-limits.ts";
 import { parsePlainYaml } from "./yaml-plain.ts";
@@ -36,9 +47,10 @@ export function parseFullYaml(file: string, text: string): ParsedYaml {
     const message = count === 0 ? "the file is empty" : `the file holds ${count} documents`;
     return failed(file, [errorIn(file, "SW008", message, "keep exactly one document in a file")]);
   }
-  const problems = [...document.errors, ...document.warnings].map((error) => {
+  const errors: readonly Fault[] = [...document.errors, ...document.warnings, ...repeatedKeys(document.contents)];
+  const problems = errors.slice(0, problemsMax).map((error) => {
     const { line, col } = counter.linePos(error.pos[0]);
-    const code = error.code === "DUPLICATE_KEY" ? "SW007" : "SW006";
+    const code = error.code === duplicateKey ? "SW007" : "SW006";
     return errorAt(
       { file, line, column: col },
       code,
@@ -48,6 +60,32 @@ export function parseFullYaml(file: string, text: string): ParsedYaml {
   });
   if (problems.length > 0) return failed(file, problems);
   return parsed(file, text, document.toJS({ maxAliasCount: 0 }));
+}
+
+/** Problems shown for one file; mending them shows the rest. */
+const problemsMax = 100;
+const duplicateKey = "DUPLICATE_KEY";
+type Fault = Pick<YAMLError, "code" | "message" | "pos">;
+
+/** Keys that stand twice in one map. The parser's own check compares each key with each other one of its map. */
+function repeatedKeys(root: unknown): Fault[] {
+  const found: Fault[] = [];
+  visit(isNode(root) ? root : null, {
+    Map: (_key, { items }) => {
+      const seen = new Set<unknown>();
+      for (const { key } of items) {
+        if (!isScalar(key)) continue;
+        if (seen.has(key.value))
+          found.push({ code: duplicateKey, message: "Map keys must be unique", pos: posOf(key) });
+        seen.add(key.value);
+      }
+    },
+  });
+  return found;
+}
+
+function posOf({ range }: Node): [number, number] {
+  return [range?.[0] ?? 0, range?.[1] ?? 0];
 }
 
 /** Only a file with problems is located in: its tree is made again then, once, and others keep none. */
@@ -65,7 +103,14 @@ interface Tree {
 
 function read(text: string): Tree {
   const counter = new LineCounter();
-  const parsed = parseAllDocuments(text, { version: "1.2", schema: "core", lineCounter: counter, prettyErrors: false });
+  const options = {
+    version: "1.2",
+    schema: "core",
+    lineCounter: counter,
+    prettyErrors: false,
+    uniqueKeys: false,
+  } as const;
+  const parsed = parseAllDocuments(text, options);
   if ("empty" in parsed) return { document: undefined, counter, count: 0 };
   const [document] = parsed;
   return { document, counter, count: document?.contents === null && document.errors.length === 0 ? 0 : parsed.length };

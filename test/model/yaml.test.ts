@@ -20,6 +20,11 @@ const hostile: readonly [string, string, string][] = [
     `{${Array.from({ length: 20_000 }, (_, index) => `k${index}: 1`).join(", ")}}`,
     "SW003",
   ],
+  ["30,000 keys without a colon", Array.from({ length: 30_000 }, (_, index) => `? k${index}\n`).join(""), "SW003"],
+  ["100,000 items", "- \n".repeat(80_000), "SW001"],
+  ["100,000 brackets", "}".repeat(100_000), "SW001"],
+  ["60,000 escapes that are none", `"${"\\x".repeat(60_000)}`, "SW001"],
+  ["100,000 lines of nothing", `a: |\n${"\n".repeat(100_000)}`, "SW001"],
   ["an alias", "a: &x 1\nb: *x\n", "SW004"],
   ["the billion laughs", "a: &a [l, l]\nb: &b [*a, *a]\nc: [*b, *b]\n", "SW004"],
   ["a merge key", "a: &x { b: 1 }\nc: { <<: *x }\n", "SW004"],
@@ -49,6 +54,26 @@ test("a document at the depth limit parses, one level more does not", () => {
 test("the breach is reported at its own line", () => {
   const [problem] = parseYaml("f.yaml", "a: 1\nb:\n  - c: *x\n").problems;
   assert.equal(problem && [problem.line, problem.column], [3, 8]);
+});
+
+test("a key that stands twice is found at its place, wherever its map is, and once for each time", () => {
+  const text = 'a: 1\n"a": 2\nb: [{ c: 1, d: 2, c: 3, c: 4 }]\n? { e: 1, e: 2 }\n: f\n1: g\n"1": h\n';
+  const found = parseYaml("f.yaml", text).problems.map(({ code, line, column }) => `${code} ${line}:${column}`);
+  assert.equal(found, ["SW007 2:1", "SW007 3:19", "SW007 3:25", "SW007 4:11"]);
+});
+
+test("5000 keys in one map are read in time that grows with their number, and no more than 100 problems are given", () => {
+  const cpuMs = (keys: number): number => {
+    const text = Array.from({ length: keys }, (_, index) => `key-number-${index}: 1\n`).join("");
+    const before = process.cpuUsage();
+    assert.equal(parseYaml("f.yaml", text).problems, []);
+    const { user, system } = process.cpuUsage(before);
+    return (user + system) / 1000;
+  };
+  cpuMs(4999);
+  const [few, many] = [Math.min(cpuMs(1000), cpuMs(1000)), Math.min(cpuMs(4999), cpuMs(4999))];
+  assert.ok(many < 12 * Math.max(few, 5), `${few} ms for 1000, ${many} ms for 4999`);
+  assert.is(parseYaml("f.yaml", "}\n".repeat(2000)).problems.length, 100);
 });
 
 test("the core schema gives plain values, and __proto__ is a key like any other", () => {
