@@ -1,6 +1,7 @@
 // YAML in: a text becomes a plain value with a way to find the line of any part of it, or problems. Never throws.
 import {
   type Document,
+  isCollection,
   isMap,
   isNode,
   isScalar,
@@ -47,7 +48,7 @@ export function parseFullYaml(file: string, text: string): ParsedYaml {
     const message = count === 0 ? "the file is empty" : `the file holds ${count} documents`;
     return failed(file, [errorIn(file, "SW008", message, "keep exactly one document in a file")]);
   }
-  const errors: readonly Fault[] = [...document.errors, ...document.warnings, ...repeatedKeys(document.contents)];
+  const errors: readonly Fault[] = [...document.errors, ...document.warnings, ...keyFaults(document.contents)];
   const problems = errors.slice(0, problemsMax).map((error) => {
     const { line, col } = counter.linePos(error.pos[0]);
     const code = error.code === duplicateKey ? "SW007" : "SW006";
@@ -67,13 +68,18 @@ const problemsMax = 100;
 const duplicateKey = "DUPLICATE_KEY";
 type Fault = Pick<YAMLError, "code" | "message" | "pos">;
 
-/** Keys that stand twice in one map. The parser's own check compares each key with each other one of its map. */
-function repeatedKeys(root: unknown): Fault[] {
+/**
+ * Keys that stand twice in one map, and keys that are no scalars. The parser's own check compares each key with each other one of its
+ * map; what is no scalar it would write out as text, and tell so on standard error.
+ */
+function keyFaults(root: unknown): Fault[] {
   const found: Fault[] = [];
   visit(isNode(root) ? root : null, {
     Map: (_key, { items }) => {
       const seen = new Set<unknown>();
       for (const { key } of items) {
+        if (isCollection(key))
+          found.push({ code: "BAD_COLLECTION_TYPE", message: "A key must be a plain value", pos: posOf(key) });
         if (!isScalar(key)) continue;
         if (seen.has(key.value))
           found.push({ code: duplicateKey, message: "Map keys must be unique", pos: posOf(key) });
@@ -102,18 +108,19 @@ interface Tree {
 }
 
 function read(text: string): Tree {
-  const counter = new LineCounter();
-  const options = {
-    version: "1.2",
-    schema: "core",
-    lineCounter: counter,
-    prettyErrors: false,
-    uniqueKeys: false,
-  } as const;
-  const parsed = parseAllDocuments(text, options);
+  const counter = countLines(text);
+  const parsed = parseAllDocuments(text, { version: "1.2", schema: "core", prettyErrors: false, uniqueKeys: false });
   if ("empty" in parsed) return { document: undefined, counter, count: 0 };
   const [document] = parsed;
   return { document, counter, count: document?.contents === null && document.errors.length === 0 ? 0 : parsed.length };
+}
+
+/** The parser itself does not count the lines of what it cannot read. */
+function countLines(text: string): LineCounter {
+  const counter = new LineCounter();
+  counter.addNewLine(0);
+  for (let at = text.indexOf("\n"); at >= 0; at = text.indexOf("\n", at + 1)) counter.addNewLine(at + 1);
+  return counter;
 }
 
 /** Where a part of the document stands; the nearest part that there is, where the path leads nowhere. */

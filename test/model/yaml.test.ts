@@ -57,9 +57,25 @@ test("the breach is reported at its own line", () => {
 });
 
 test("a key that stands twice is found at its place, wherever its map is, and once for each time", () => {
-  const text = 'a: 1\n"a": 2\nb: [{ c: 1, d: 2, c: 3, c: 4 }]\n? { e: 1, e: 2 }\n: f\n1: g\n"1": h\n';
+  const text = 'a: 1\n"a": 2\nb: [{ c: 1, d: 2, c: 3, c: 4 }]\nd:\n - { e: 1, e: 2 }\n1: g\n"1": h\n';
   const found = parseYaml("f.yaml", text).problems.map(({ code, line, column }) => `${code} ${line}:${column}`);
-  assert.equal(found, ["SW007 2:1", "SW007 3:19", "SW007 3:25", "SW007 4:11"]);
+  assert.equal(found, ["SW007 2:1", "SW007 3:19", "SW007 3:25", "SW007 5:12"]);
+});
+
+test("a key that is a list or a map is refused, and a place is one in the text also behind what cannot be read", () => {
+  const found = (text: string): string[] =>
+    parseYaml("f.yaml", text).problems.map(({ code, line, column, message }) => `${code} ${line}:${column} ${message}`);
+  assert.equal(found("a: 1\n[b, c]: d\ne: { { f: g }: h }\n"), [
+    "SW006 2:1 A key must be a plain value",
+    "SW006 3:6 A key must be a plain value",
+  ]);
+  assert.equal(
+    parseYaml("f.yaml", '{}"\n"}').problems.map(({ line, column }) => [line, column]),
+    [
+      [1, 3],
+      [2, 2],
+    ],
+  );
 });
 
 test("5000 keys in one map are read in time that grows with their number, and no more than 100 problems are given", () => {
