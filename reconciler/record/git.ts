@@ -220,7 +220,8 @@ export function checkRemote(url: string): string {
       hint: "other programs can read arguments: leave it out, and give a file with --credentials, or set up a credential helper",
     });
   }
-  if (url === "" || url.startsWith("-") || /^[a-z]+::/i.test(url) || /[\n\0]/.test(url)) {
+  // Letters, digits, +, - and . before :: name a program of Git's, such as git-remote-ext.
+  if (url === "" || url.startsWith("-") || /^[a-z0-9+.-]*::/i.test(url) || /[\n\0]/.test(url)) {
     throw new Failure("invalid", `not a Git remote: ${withoutCredentials(url)}`, {
       reason: "BadRemote",
       hint: "use a path, or an https:// or ssh:// address",

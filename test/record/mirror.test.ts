@@ -126,7 +126,7 @@ test("bytes that are not UTF-8 are a coded problem", async () => {
 });
 
 test("A3: a remote is an address, never an option or a program", () => {
-  for (const bad of ["--upload-pack=touch /tmp/x", "ext::sh -c reboot", "", "a\nb", "fd::7"])
+  for (const bad of ["--upload-pack=touch /tmp/x", "ext::sh -c reboot", "", "a\nb", "fd::7", "a-b::x", "h2::x", "::x"])
     assert.throws(() => checkRemote(bad), /not a Git remote/);
   for (const good of ["/srv/fleet.git", "https://git.example.org/fleet.git", "git@example.org:fleet.git"])
     assert.is(checkRemote(good), good);
