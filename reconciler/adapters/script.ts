@@ -1,8 +1,17 @@
 // The POSIX shell scripts that run on a host, the same over every transport. They come in on standard input of a fixed command,
 // so no data is ever part of a command line; every value in them is quoted by `quote` (A3).
+import { Failure } from "../model/failure.ts";
 
-/** A shell word that stands for exactly this text. Source: POSIX.1-2017, Shell Command Language, 2.2.2 Single-Quotes. */
+/**
+ * A shell word that stands for exactly this text. Source: POSIX.1-2017, Shell Command Language, 2.2.2 Single-Quotes. Throws a Failure
+ * for what no shell can be told: it leaves NUL out of what it reads, so that a word could begin with a dash that was behind one (A3).
+ */
 export function quote(text: string): string {
+  if (text.includes("\0"))
+    throw new Failure("invalid", "a value for a script holds a NUL character", {
+      reason: "NulInScript",
+      hint: "take it out of the file or the report that the value comes from",
+    });
   return `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
@@ -108,7 +117,8 @@ export function shellBody(script: string, env: Readonly<Record<string, string>>)
 
 /** Writes a file if its content or mode differ, and says `changed` or `unchanged`. */
 export function writeBody(path: string, content: string, mode: string): string {
-  const file = quote(path);
+  // A path that begins with a dash must not be taken for an option by `find`, `cmp` or `mktemp`.
+  const file = quote(path.startsWith("-") ? `./${path}` : path);
   return `sw_dir=$(dirname -- ${file})
 if [ -n "\${SW_JAIL:-}" ]; then
   # The nearest folder that is there already tells where the path leads, before anything is made.

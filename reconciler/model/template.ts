@@ -97,8 +97,9 @@ export function renderAction(action: Action, compiler: GuardCompiler, values: Gu
   let error: string | null = null;
   const fill = (template: Template): string => {
     const result = renderTemplate(template, compiler, values);
-    if (result.ok) return result.value;
-    error ??= result.error;
+    if (result.ok && !result.value.includes("\0")) return result.value;
+    // A3: programs cannot be given it, and shells leave it out: what is checked here would not be what they get.
+    error ??= result.ok ? `${template} holds a NUL character` : result.error;
     return "";
   };
   const fillAll = (map: Readonly<Record<string, Template>>): Record<string, string> =>
