@@ -1,6 +1,7 @@
 // The record of one subject (a host, or a group with machines of its own) as it stands on the branch `observed`.
 // Encoding is canonical: one value has one text, so an unchanged record is an unchanged blob.
 import { Failure } from "./failure.ts";
+import { fleetShape, isTooDeep, subjectShape } from "./record-shape.ts";
 import { same } from "./same.ts";
 
 /** Version of the record's format; a program refuses a newer one. */
@@ -304,17 +305,14 @@ export function decodeRecord(text: string, where: string): SubjectRecord {
     throw corrupt(where, "it is not JSON", cause);
   }
   if (typeof value !== "object" || value === null) throw corrupt(where, "it is not an object");
+  if (isTooDeep(value)) throw corrupt(where, "it is nested too deeply");
   if ("fleet" in value) return decodeFleet(value, where);
   const { host, group, ...rest } = value as Record<string, unknown>;
   const name = host ?? group;
   if (typeof name !== "string" || (host !== undefined && group !== undefined))
     throw corrupt(where, "it names neither a host nor a group");
-  if (typeof rest.machines !== "object" || rest.machines === null) throw corrupt(where, "it has no machines");
-  for (const [machine, entry] of Object.entries(rest.machines)) {
-    const { state, applied, replay, revision } = (entry ?? {}) as Partial<MachineRecord>;
-    if (typeof state !== "string" || typeof revision !== "number" || !Array.isArray(applied) || !Array.isArray(replay))
-      throw corrupt(where, `machine ${machine} is incomplete`);
-  }
+  const wrong = subjectShape({ ...rest, name });
+  if (wrong !== null) throw corrupt(where, `${wrong} is missing, or not what it should be`);
   const kind = host === undefined ? "group" : "host";
   const {
     incarnation = null,
@@ -337,19 +335,12 @@ export function decodeRecord(text: string, where: string): SubjectRecord {
   };
 }
 
-function isHold(value: unknown): boolean {
-  return typeof value === "object" && value !== null && "select" in value && typeof value.select === "string";
-}
-
 function decodeFleet(value: Partial<FleetRecord> & { fleet?: unknown }, where: string): SubjectRecord {
-  const isMap = (part: unknown): boolean => part === undefined || (typeof part === "object" && part !== null);
-  const holds: readonly unknown[] = Array.isArray(value.holds ?? []) ? (value.holds ?? []) : [null];
-  const isWhole = holds.every((hold) => isHold(hold));
-  if (value.fleet !== fleetName || !isWhole || !Array.isArray(value.approvals ?? []))
-    throw corrupt(where, "it is not the fleet's record");
-  if (!isMap(value.rollouts) || !isMap(value.durations)) throw corrupt(where, "its rollouts are no map");
-  const { holds: kept, approvals, rollouts, durations, braked, released } = { ...emptyFleet, ...value };
-  return fleetSubject({ holds: kept, approvals, rollouts, durations, braked, released });
+  if (value.fleet !== fleetName) throw corrupt(where, "it is not the fleet's record");
+  const wrong = fleetShape(value);
+  if (wrong !== null) throw corrupt(where, `${wrong} is not what it should be`);
+  const { holds, approvals, rollouts, durations, braked, released } = { ...emptyFleet, ...value };
+  return fleetSubject({ holds, approvals, rollouts, durations, braked, released });
 }
 
 /** The record of the whole fleet as any other record is kept. */
@@ -357,13 +348,12 @@ export function fleetSubject(fleet: FleetRecord): SubjectRecord {
   return { ...emptyRecord("fleet", fleetName), fleet };
 }
 
-const machineKeys = Object.keys(freshMachine("", "", "")).length;
+const machineKeys = Object.keys(freshMachine("", "", ""));
 
 /** Machines with every key; what an earlier version has written lacks some. */
 function whole(machines: SubjectRecord["machines"]): SubjectRecord["machines"] {
   const entries = Object.entries(machines);
-  if (entries.every(([, entry]) => Object.keys(entry).length >= machineKeys + Number("upkeep" in entry)))
-    return machines;
+  if (entries.every(([, entry]) => machineKeys.every((key) => key in entry))) return machines;
   return Object.fromEntries(
     entries.map(([machine, entry]) => [
       machine,

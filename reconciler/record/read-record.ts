@@ -38,7 +38,7 @@ export async function readRecord(git: BareRepository, commit: string | null): Pr
 }
 
 function readHead(text: string): number {
-  const { format, epoch } = JSON.parse(text) as { format: number; epoch: number };
+  const { format, epoch } = parseHead(text);
   if (format > recordFormat) {
     throw new Failure("stalled", `the record has format ${format}; this program knows ${recordFormat}`, {
       reason: "NewerRecord",
@@ -46,4 +46,20 @@ function readHead(text: string): number {
     });
   }
   return epoch;
+}
+
+function parseHead(text: string): { format: number; epoch: number } {
+  let cause: unknown;
+  try {
+    const { format, epoch } = (JSON.parse(text) ?? {}) as { format?: unknown; epoch?: unknown };
+    if (Number.isSafeInteger(format) && Number.isSafeInteger(epoch))
+      return { format: Number(format), epoch: Number(epoch) };
+  } catch (error) {
+    cause = error;
+  }
+  throw new Failure("stalled", `the record's ${headFile} cannot be read`, {
+    reason: "CorruptRecord",
+    hint: "restore the file from an earlier commit of the branch observed",
+    cause,
+  });
 }
