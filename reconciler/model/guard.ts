@@ -1,6 +1,7 @@
 // Guards and selectors: CEL expressions, type-checked when a file is checked, evaluated on plain values.
 import { type ASTNode, Environment, type ParseResult } from "@marcbachmann/cel-js";
 import { addedLoops, registerLoops } from "./guard-macros.ts";
+import { registerMatches, useOwnMatches } from "./guard-matches.ts";
 import { Members } from "./members.ts";
 import { type Quantifier, Verdicts } from "./verdicts.ts";
 
@@ -114,7 +115,7 @@ export class GuardCompiler {
       states: strings,
       reported: "google.protobuf.Timestamp",
     };
-    this.environment = registerLoops(new Environment({ limits: { maxDepth: 32, maxAstNodes: 500 } }))
+    this.environment = registerMatches(registerLoops(new Environment({ limits: { maxDepth: 32, maxAstNodes: 500 } })))
       .registerType("Host", { ctor: CelHost, fields: host })
       .registerType("Report", { ctor: CelReport, fields: { facts: strings } })
       .registerType("Record", { ctor: CelRecord, fields: { state: "string", since: "google.protobuf.Timestamp" } })
@@ -147,6 +148,8 @@ export class GuardCompiler {
     } catch (error) {
       return { error: summary(error), nesting: false };
     }
+    const wrong = useOwnMatches(parsed.ast);
+    if (wrong !== null) return { error: wrong, nesting: false };
     const checked = parsed.check();
     if (!checked.valid) return { error: summary(checked.error), nesting: false };
     if (loopDepth(parsed.ast) > nestingMax) {
