@@ -425,7 +425,7 @@ const lengths = [
   "1y",
   "1e9s",
   "0h0m",
-  `${"1s".repeat(5000)}`,
+  "1s".repeat(5000),
 ];
 const window = (cron: string, zone = "UTC", length = "1h"): string => `${cron}\n${zone}\n${length}\n`;
 

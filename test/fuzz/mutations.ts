@@ -12,48 +12,11 @@ export interface Material {
 type Mutation = (input: Buffer, random: Random, material: Material) => Buffer;
 
 /** What parsers mind, whatever they parse. */
+// biome-ignore format: a table reads best as one
 const oddities: readonly Buffer[] = [
-  ...[
-    "\0",
-    "\r",
-    "\r\n",
-    "\t",
-    "\u2028",
-    "\ufeff",
-    "\u0085",
-    "\u00a0",
-    "'",
-    '"',
-    "\\",
-    "-",
-    "--",
-    "..",
-    "/",
-    "{",
-    "}",
-    "[",
-    "]",
-  ],
-  ...[
-    "${",
-    "$",
-    "`",
-    ":",
-    ": ",
-    "\n",
-    "#",
-    "%",
-    "&a ",
-    "*a",
-    "!!",
-    "0",
-    "-1",
-    "1e999",
-    "9007199254740993",
-    "NaN",
-    "null",
-  ],
-  ...["__proto__", "constructor", "\\u0000", "\\ud800", "~", "?", "? ", "- ", "|", ">", "\u{1f4a5}", "e\u0301"],
+  "\0", "\r", "\r\n", "\t", "\u2028", "\ufeff", "\u0085", "\u00a0", "'", '"', "\\", "-", "--", "..", "/", "{", "}", "[", "]",
+  "${", "$", "`", ":", ": ", "\n", "#", "%", "&a ", "*a", "!!", "0", "-1", "1e999", "9007199254740993", "NaN", "null",
+  "__proto__", "constructor", "\\u0000", "\\ud800", "~", "?", "? ", "- ", "|", ">", "\u{1f4a5}", "e\u0301",
 ].map((text) => Buffer.from(text));
 const rawBytes: readonly Buffer[] = [[0xff], [0xc0, 0x80], [0xed, 0xa0, 0x80], [0xf4, 0x90, 0x80, 0x80], [0x80]].map(
   (bytes) => Buffer.from(bytes),
@@ -101,7 +64,7 @@ const mutations: readonly Mutation[] = [
   (input, random) => {
     const digits = [...input.toString("latin1").matchAll(/\d+/g)];
     if (digits.length === 0) return input;
-    const { index = 0, 0: digit = "" } = random.pick(digits);
+    const { index, 0: digit } = random.pick(digits);
     return splice(
       input,
       index,

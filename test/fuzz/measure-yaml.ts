@@ -1,0 +1,18 @@
+// Loads each file named on standard input as the reconciler does, by every path, and says what it took: run by hostile.test.ts with a
+// heap of 256 MiB, so that what needs more ends this process. One line of JSON a file: { file, cpuMs, rssMiB }.
+import { readFileSync } from "node:fs";
+import { createInterface } from "node:readline";
+import { load, yamlPaths } from "./target-yaml.ts";
+
+for await (const file of createInterface({ input: process.stdin })) {
+  const text = readFileSync(file, "utf8");
+  let cpuMs = 0;
+  for (const path of yamlPaths) {
+    const before = process.cpuUsage();
+    load(path, text);
+    const { user, system } = process.cpuUsage(before);
+    cpuMs = Math.max(cpuMs, (user + system) / 1000);
+  }
+  const rssMiB = process.resourceUsage().maxRSS / 1024;
+  process.stdout.write(`${JSON.stringify({ file, cpuMs: Math.round(cpuMs), rssMiB: Math.round(rssMiB) })}\n`);
+}
