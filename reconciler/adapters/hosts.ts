@@ -1,8 +1,8 @@
 // Looks at hosts and acts on them, over whichever transport each has.
 import { messageOf } from "../model/failure.ts";
 import type { HostActor, HostLooker, InquireOrder, Inquiry, MarkOrder, Outcome, StepOrder } from "../model/ports.ts";
-import { redact } from "../model/redact.ts";
 import type { CheckResult, HostReport, StateClaim } from "../model/report.ts";
+import { Secrets, secretsIn, secretsOf } from "../model/secrets.ts";
 import type { Action, Check, Host, TransportName } from "../model/types.ts";
 import type { Controller } from "./controller.ts";
 import { probeHttp, probeTcp } from "./probe.ts";
@@ -30,6 +30,8 @@ export interface HostsOptions {
   readonly controller: Pick<Controller, "run">;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
+  /** A2: what nothing that is handed on may hold. Values of hosts and steps that are secret by their names are added. */
+  readonly secrets?: Secrets;
 }
 
 interface ActOptions {
@@ -42,9 +44,11 @@ interface ActOptions {
 
 export class Hosts implements HostLooker, HostActor {
   private readonly options: HostsOptions;
+  private readonly secrets: Secrets;
 
   constructor(options: HostsOptions) {
     this.options = options;
+    this.secrets = options.secrets ?? new Secrets();
   }
 
   async look(
@@ -52,6 +56,7 @@ export class Hosts implements HostLooker, HostActor {
     checkOf: (machine: string, claim: StateClaim) => Check | null,
     recorded: Readonly<Record<string, StateClaim>> = {},
   ): Promise<HostReport> {
+    this.learn(secretsIn(host.vars));
     const result = await this.script(host, { body: lookBody, timeoutMs: lookTimeoutMs, incarnation: null });
     const at = this.options.now();
     const nothing = { host: host.name, at, incarnation: null, sequence: null, states: {}, checks: {}, facts: {} };
@@ -59,7 +64,8 @@ export class Hosts implements HostLooker, HostActor {
       return {
         ...nothing,
         reachable: false,
-        message: result.message || firstLine(result.output) || `exit ${result.exit}`,
+        message:
+          this.secrets.hide(result.message) || firstLine(this.secrets.hide(result.output)) || `exit ${result.exit}`,
       };
     const { incarnation, states } = parseLook(result.output);
     if (incarnation === null) return { ...nothing, reachable: false, message: "the host did not say who it is" };
@@ -79,6 +85,7 @@ export class Hosts implements HostLooker, HostActor {
 
   async run(order: StepOrder): Promise<Outcome> {
     const { host, action, step } = order;
+    this.learn([...secretsIn(host.vars), ...secretsOf(action)]);
     try {
       const { timeoutMs } = step;
       const isHere = step.on === "controller" && (action.kind === "run" || action.kind === "shell");
@@ -90,16 +97,15 @@ export class Hosts implements HostLooker, HostActor {
             claim: order.claim,
             incarnation: order.incarnation,
           });
-      const output = redact(outcome.output);
-      return outcome.kind === "ok" ? { ...outcome, output } : { ...outcome, output, message: redact(outcome.message) };
+      return this.hidden(outcome);
     } catch (error) {
-      return { kind: "failed", message: redact(messageOf(error)), output: "" };
+      return this.hidden({ kind: "failed", message: messageOf(error), output: "" });
     }
   }
 
   async mark({ host, incarnation, machine, claim }: MarkOrder): Promise<Outcome> {
     const body = markBody(machine, claim.state, claim.revision ?? 0);
-    return outcomeOf(await this.script(host, { body, timeoutMs: markTimeoutMs, incarnation }), null);
+    return this.hidden(outcomeOf(await this.script(host, { body, timeoutMs: markTimeoutMs, incarnation }), null));
   }
 
   async inquire({ host, incarnation, claim }: InquireOrder): Promise<Inquiry> {
@@ -120,13 +126,10 @@ export class Hosts implements HostLooker, HostActor {
     for (const [machine, claim] of Object.entries(states)) {
       const check = checkOf(machine, claim);
       if (check === null) continue;
-      const outcome = await this.act(host, check.action, {
-        timeoutMs: check.timeoutMs,
-        kind: "check",
-        claim: null,
-        incarnation: null,
-      });
-      const message = outcome.kind === "ok" ? "" : redact(outcome.message || firstLine(outcome.output));
+      this.learn(secretsOf(check.action));
+      const how = { timeoutMs: check.timeoutMs, kind: "check", claim: null, incarnation: null } as const;
+      const outcome = this.hidden(await this.act(host, check.action, how));
+      const message = outcome.kind === "ok" ? "" : outcome.message || firstLine(outcome.output);
       checks[machine] = {
         state: claim.state,
         ok: outcome.kind === "ok",
@@ -150,6 +153,17 @@ export class Hosts implements HostLooker, HostActor {
       await this.script(host, { body, timeoutMs: how.timeoutMs, incarnation: how.incarnation }),
       how.claim,
     );
+  }
+
+  private learn(values: readonly string[]): void {
+    for (const value of values) this.secrets.add(value);
+  }
+
+  private hidden(outcome: Outcome): Outcome {
+    const output = this.secrets.hide(outcome.output);
+    return outcome.kind === "ok"
+      ? { ...outcome, output }
+      : { ...outcome, output, message: this.secrets.hide(outcome.message) };
   }
 
   private transport(host: Host): Transport | null {

@@ -2,7 +2,6 @@
 // The command line. Exit status: 0 done, 1 failed, 2 wrong usage, 3 plan has changes (with --exit-code).
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { Failure, messageOf } from "../model/failure.ts";
-import { redact } from "../model/redact.ts";
 import { importCommand, outage, replay, token, verdict } from "./act.ts";
 import { approve, fleet, hold, release, releaseBrake, why } from "./coordinate.ts";
 import { explain } from "./explain.ts";
@@ -13,6 +12,7 @@ import { paint } from "./output.ts";
 import { acceptHistory, archive } from "./record.ts";
 import { run } from "./run.ts";
 import { version } from "./version.ts";
+import { knownSecrets } from "./workspace.ts";
 
 const program = new Command("stateward")
   .description(
@@ -224,11 +224,13 @@ process.exitCode = exit;
 
 function failed(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-  process.stderr.write(`${paint("red", "stateward:")} ${redact(messageOf(error))}\n`);
+  const secrets = knownSecrets(program.opts());
+  process.stderr.write(`${paint("red", "stateward:")} ${secrets.hide(messageOf(error))}\n`);
   if (error instanceof Failure) {
     if (error.hint !== null) process.stderr.write(`  ${error.hint}\n`);
     return error.reason === "Usage" ? 2 : 1;
   }
-  if (process.env.STATEWARD_DEBUG && error instanceof Error) process.stderr.write(`${error.stack ?? ""}\n`);
+  if (process.env.STATEWARD_DEBUG && error instanceof Error)
+    process.stderr.write(`${secrets.hide(error.stack ?? "")}\n`);
   return 1;
 }

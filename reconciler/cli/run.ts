@@ -108,6 +108,7 @@ function createReporter(workspace: Workspace, options: RunOptions): Reporter {
     { base: null, timestamp: () => `,"time":"${isoTime(Date.now())}"` },
     { write: gathered((text) => destination.write(text)) },
   );
+  const hide = (text: string): string => workspace.secrets.hide(text);
   const sayLine = gathered((text) => process.stdout.write(text));
   let reconciler: Reconciler | null = null;
   const say = (text: string): void => {
@@ -117,19 +118,20 @@ function createReporter(workspace: Workspace, options: RunOptions): Reporter {
     sayLine(`${paint("dim", isoTime(Date.now()).slice(11, 19))} ${text}${fleet}\n`);
   };
   return {
-    event: (event) => {
+    event: (happened) => {
+      const event = withoutSecrets(happened, hide);
       const { kind, ...fields } = event;
       log[kind === "fatal" ? "fatal" : kind === "step-failed" || kind === "refused" ? "warn" : "info"](fields, kind);
       const line = eventLine(event);
       if (line !== null) say(line);
     },
     notice: (message) => {
-      log.warn({ message }, "notice");
-      say(paint("yellow", message));
+      log.warn({ message: hide(message) }, "notice");
+      say(paint("yellow", hide(message)));
     },
     alert: (message) => {
-      log.error({ message }, "alert");
-      say(paint("red", message));
+      log.error({ message: hide(message) }, "alert");
+      say(paint("red", hide(message)));
     },
     started: (started) => {
       reconciler = started;
@@ -137,6 +139,12 @@ function createReporter(workspace: Workspace, options: RunOptions): Reporter {
       say(`stateward ${version} serves ${started.url}, log in ${join(workspace.data, "stateward.log")}`);
     },
   };
+}
+
+/** A2: whatever an event was made of, its texts are gone through once more on their way out. */
+function withoutSecrets<T extends EngineEvent>(event: T, hide: (text: string) => string): T {
+  const texts = Object.entries(event).filter(([name]) => ["message", "why", "step"].includes(name));
+  return { ...event, ...Object.fromEntries(texts.map(([name, text]) => [name, hide(String(text))])) };
 }
 
 /** How often `--once` looks whether the fleet is at rest. */

@@ -15,6 +15,7 @@ import { Engine } from "../engine/loop.ts";
 import { assert, Failure } from "../model/failure.ts";
 import type { Clock, EventSink, RepositoryControl } from "../model/ports.ts";
 import { publishedSchemas } from "../model/schemas.ts";
+import { secretsIn } from "../model/secrets.ts";
 import type { Settings, TransportName } from "../model/types.ts";
 import { replaceFile } from "../record/disk.ts";
 import { DocumentCache } from "../record/document-cache.ts";
@@ -225,7 +226,7 @@ function createHosts(workspace: Workspace, settings: () => Settings): { hosts: H
   };
   const controller = new Controller(join(workspace.data, "work"), runProcess);
   return {
-    hosts: new Hosts({ transportOf, controller, now: () => systemClock.now() }),
+    hosts: new Hosts({ transportOf, controller, now: () => systemClock.now(), secrets: workspace.secrets }),
     close: async () => ssh?.close(),
   };
 }
@@ -270,6 +271,13 @@ class PollSchedule {
   }
 }
 
+/** For what people say, which may be about any host: words are few, so that all hosts can be asked. */
+function hideAll({ secrets }: Workspace, engine: Engine, text: string): string {
+  for (const { vars } of engine.world()?.desired.loaded.repository.hosts.values() ?? [])
+    for (const value of secretsIn(vars)) secrets.add(value);
+  return secrets.hide(text);
+}
+
 /** What the HTTP interface is about. */
 interface Served {
   readonly fleet: Fleet;
@@ -287,8 +295,11 @@ async function listen(
   const hookSecret = secret === "" ? null : Buffer.from(secret);
   const address = wanted ?? engine.settings()?.http.listen ?? "127.0.0.1:8640";
   const stateAccess = (): "token" | "open" => engine.settings()?.http.stateAccess ?? "token";
-  const coordination = new Coordination(engine, systemClock);
-  const app = await createApp({ fleet, coordination, key, stateAccess, version, instance, repository, hookSecret });
+  for (const value of [key.toString("hex"), secret]) workspace.secrets.add(value);
+  const coordination = new Coordination(engine, systemClock, (text) => hideAll(workspace, engine, text));
+  const hide = (text: string): string => workspace.secrets.hide(text);
+  const said = { fleet, coordination, key, stateAccess, version, instance, repository, hookSecret, hide };
+  const app = await createApp(said);
   const [host, port] = [
     address.slice(0, address.lastIndexOf(":")),
     Number(address.slice(address.lastIndexOf(":") + 1)),

@@ -6,6 +6,7 @@ import cron from "node-cron";
 import { runProcess } from "../adapters/process.ts";
 import { Failure } from "../model/failure.ts";
 import { RepositoryLoader } from "../model/repository.ts";
+import { Secrets, secretsIn } from "../model/secrets.ts";
 import { windowError } from "../plan/windows.ts";
 import { exists } from "../record/disk.ts";
 import { type Git, type GitOptions, sshCommand } from "../record/git.ts";
@@ -34,6 +35,8 @@ export interface Workspace {
   readonly embedded: boolean;
   /** For every Git call. */
   readonly git: GitOptions;
+  /** A2: what must not be printed, logged or recorded. */
+  readonly secrets: Secrets;
 }
 
 export function openWorkspace(options: GlobalOptions): Workspace {
@@ -48,8 +51,43 @@ export function openWorkspace(options: GlobalOptions): Workspace {
     });
   }
   const [remote, ...fallbacks] = named.map((url) => (/^[./]/.test(url) ? resolve(url) : url));
-  const git = credentialOptions(options.credentials ?? process.env.STATEWARD_CREDENTIALS);
-  return { folder, data, remote: remote ?? join(data, "origin.git"), fallbacks, embedded: remote === undefined, git };
+  const secrets = knownSecrets(options);
+  const git = {
+    ...credentialOptions(options.credentials ?? process.env.STATEWARD_CREDENTIALS),
+    hide: (text: string) => secrets.hide(text),
+  };
+  const embedded = remote === undefined;
+  return { folder, data, remote: remote ?? join(data, "origin.git"), fallbacks, embedded, git, secrets };
+}
+
+/** Secrets of this process: by their names in its environment, and in the file with credentials. Never throws. */
+export function knownSecrets({ credentials }: Pick<GlobalOptions, "credentials">): Secrets {
+  const file = credentials ?? process.env.STATEWARD_CREDENTIALS;
+  return new Secrets([...secretsIn(process.env), ...(file === undefined ? [] : secretsOfFile(resolve(file)))]);
+}
+
+function secretsOfFile(file: string): string[] {
+  let text: string;
+  try {
+    text = readFileSync(file, "utf8");
+  } catch {
+    return [];
+  }
+  if (text.startsWith("-----BEGIN")) return [text];
+  return text.split("\n").flatMap((line) => {
+    const [, user = "", password = ""] = /^[a-z+]+:\/\/([^:@/]*)(?::([^@/]*))?@/i.exec(line.trim()) ?? [];
+    // Without a password the name is the token.
+    const secret = password === "" ? user : password;
+    return secret === "" ? [] : [secret, decoded(secret)];
+  });
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 /**

@@ -3,6 +3,7 @@ import { isoTime } from "../model/duration.ts";
 import { Failure } from "../model/failure.ts";
 import type { Clock, CoordinationReader, CoordinationWriter, FleetView, WhyView } from "../model/ports.ts";
 import type { FleetRecord } from "../model/record.ts";
+import { redact } from "../model/redact.ts";
 import { fleetView, whyView } from "../plan/fleet-view.ts";
 import { covers, holdOn, parseSelector, selectorText } from "../plan/holds.ts";
 import type { World } from "../plan/world.ts";
@@ -18,10 +19,13 @@ const whatIfHostsMax = 10_000;
 export class Coordination implements CoordinationReader, CoordinationWriter {
   private readonly engine: Engine;
   private readonly clock: Clock;
+  private readonly hide: (text: string) => string;
 
-  constructor(engine: Engine, clock: Clock) {
+  /** A2: `hide` takes out of people's words what must not be recorded. */
+  constructor(engine: Engine, clock: Clock, hide: (text: string) => string = redact) {
     this.engine = engine;
     this.clock = clock;
+    this.hide = hide;
   }
 
   fleet(): FleetView {
@@ -64,7 +68,7 @@ export class Coordination implements CoordinationReader, CoordinationWriter {
         hint: "release some, or hold a group, a region or the fleet",
       });
     }
-    const { reason, by } = order;
+    const [reason, by] = [this.hide(order.reason), this.hide(order.by)];
     const hold = { select, reason, by, at: isoTime(this.clock.now()), until };
     // The same person's second word on the same hosts takes the place of the first.
     const others = fleet.holds.filter((other) => other.select !== select || other.by !== by);
@@ -84,11 +88,11 @@ export class Coordination implements CoordinationReader, CoordinationWriter {
     const text = selector === null ? select : selectorText(selector);
     const left = fleet.holds.filter((hold) => hold.select !== text && hold.select !== select);
     if (left.length === fleet.holds.length) throw this.notHeld(world, select);
-    await this.put({ ...fleet, holds: left }, `${nameOf(text)}: released by ${by}`);
+    await this.put({ ...fleet, holds: left }, `${nameOf(text)}: released by ${this.hide(by)}`);
     return { select: text };
   }
 
-  async approve(commit: string, by: string): Promise<{ commit: string; inForce: boolean }> {
+  async approve(commit: string, who: string): Promise<{ commit: string; inForce: boolean }> {
     this.writable(false);
     if (this.engine.state().rewound) {
       throw new Failure("transient", "main was rewound or rewritten: what waited is not on it any more", {
@@ -106,6 +110,7 @@ export class Coordination implements CoordinationReader, CoordinationWriter {
       });
     }
     const fleet = this.engine.fleet();
+    const by = this.hide(who);
     const approval = { commit: waiting.commit, by, at: isoTime(this.clock.now()) };
     await this.put(
       { ...fleet, approvals: [...fleet.approvals, approval].slice(-approvalsMax) },
@@ -116,9 +121,10 @@ export class Coordination implements CoordinationReader, CoordinationWriter {
     return { commit: waiting.commit, inForce };
   }
 
-  async releaseBrake(by: string, reason: string): Promise<void> {
+  async releaseBrake(who: string, why: string): Promise<void> {
     this.writable();
     const fleet = this.engine.fleet();
+    const [by, reason] = [this.hide(who), this.hide(why)];
     const released = { at: isoTime(this.clock.now()), by, reason };
     await this.put({ ...fleet, braked: null, released }, `fleet: brake released by ${by}: ${reason}`);
   }

@@ -3,6 +3,7 @@ import { type ASTNode, Environment, type ParseResult } from "@marcbachmann/cel-j
 import { addedLoops, registerLoops } from "./guard-macros.ts";
 import { registerMatches, useOwnMatches } from "./guard-matches.ts";
 import { Members } from "./members.ts";
+import { isSecretName, Secrets, secretsIn } from "./secrets.ts";
 import { type Quantifier, Verdicts } from "./verdicts.ts";
 
 /** A host as an expression sees it. Missing values are absent keys, never empty ones, so that reading them fails (B4). */
@@ -74,6 +75,8 @@ export interface GuardReads {
   readonly updates: boolean;
   /** True when it reads the report, the record, the states of a host or when it reported: what changes while a host lives. */
   readonly live: boolean;
+  /** Names of secrets among the vars, labels and facts that it reads by name (A2). */
+  readonly secrets: ReadonlySet<string>;
 }
 
 /** An expression that passed its check. */
@@ -184,7 +187,8 @@ export class GuardCompiler {
         value: parsed({ host, report, record, now, group: groups, hosts, updates: BigInt(values.updates) }),
       };
     } catch (error) {
-      return { ok: false, error: summary(error) };
+      // CEL's errors quote values (A2).
+      return { ok: false, error: new Secrets(secretsIn(host.vars)).hide(summary(error)) };
     }
   }
 }
@@ -241,16 +245,19 @@ function readsOf(root: ASTNode): { reads: GuardReads; group: string | null } {
   const groups = new Set<string>();
   const names = new Set<string>();
   const fields = new Set<string>();
+  const secrets = new Set<string>();
   for (const node of nodesOf(root)) {
     if (node.op === "id") names.add(node.args);
     const field = fieldOf(node);
     if (field === null) continue;
     fields.add(field.name);
+    const of = field.of.op === "id" ? field.of.args : fieldOf(field.of)?.name;
+    if (["vars", "labels", "facts"].includes(of ?? "") && isSecretName(field.name)) secrets.add(field.name);
     if (field.of.op === "id" && field.of.args === "group") groups.add(field.name);
   }
   const live = ["report", "record"].some((name) => names.has(name)) || fields.has("states") || fields.has("reported");
   const now = names.has("now") || fields.has("reported");
-  const reads = { groups, hosts: names.has("hosts"), now, updates: names.has("updates"), live };
+  const reads = { groups, hosts: names.has("hosts"), now, updates: names.has("updates"), live, secrets };
   const others = ["host", "report", "record", "hosts", "now", "updates"].some((name) => names.has(name));
   const [group = null] = groups;
   return { reads, group: groups.size === 1 && !others ? group : null };

@@ -205,7 +205,7 @@ function parseStep(raw: RawStep): Step | null {
   return {
     // The same command elsewhere is another step.
     key: raw.name ?? digest(raw.on === "controller" ? { action, on: raw.on } : action),
-    title: raw.name ?? redact(titleOf(action)),
+    title: raw.name ?? titleOf(action),
     repeat: raw.repeat ?? "always",
     timeoutMs: raw.timeout === undefined ? stepTimeoutMs : parseDuration(raw.timeout),
     on: raw.on ?? "host",
@@ -213,14 +213,15 @@ function parseStep(raw: RawStep): Step | null {
   };
 }
 
+/** Redacted as a whole, then cut: half of a secret has not its form any more. */
 function titleOf(action: Action): string {
   switch (action.kind) {
     case "run":
-      return action.argv.join(" ").slice(0, 80);
+      return redact(action.argv.join(" ")).slice(0, 80);
     case "shell":
-      return `shell: ${action.script.trim().split("\n")[0]?.slice(0, 70) ?? ""}`;
+      return `shell: ${redact(action.script).trim().split("\n")[0]?.slice(0, 70) ?? ""}`;
     case "http":
-      return `${action.method} ${action.url}`.slice(0, 80);
+      return redact(`${action.method} ${action.url}`).slice(0, 80);
     case "tcp":
       return `tcp ${action.host ?? ""}:${action.port}`;
     case "write":

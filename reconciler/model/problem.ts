@@ -59,6 +59,7 @@ export const problemCodes = {
   SW401: "the expression does not parse or does not type-check",
   SW402: "the expression does not yield true or false",
   SW403: "the expression nests too many loops over hosts",
+  SW404: "a secret would stand in a list of arguments",
   SW501: "stateward.yaml is missing",
   SW502: "the branch was rewound or rewritten",
   SW503: "not a regular file",

@@ -7,6 +7,7 @@ import { explainNoPath } from "./machine.ts";
 import { errorAt, nearest, type Problem, type ProblemCode } from "./problem.ts";
 import type { Entry, Locate } from "./repository.ts";
 import {
+  argumentsOf,
   checkTemplate,
   expressionsOf,
   readsHostAlone,
@@ -67,24 +68,20 @@ function checkExpressions(entry: MachineEntry, guards: GuardCompiler): Problem[]
     if (seen.has(path.join("/"))) continue;
     seen.add(path.join("/"));
     if (transition.when !== null) problems.push(...checkBoolean(parsed, [...path, "when"], transition.when, guards));
-    for (const [index, step] of transition.steps.entries()) {
-      problems.push(...checkTemplates(parsed, [...path, "steps", index], templatesOf(step.action), guards));
-    }
+    for (const [index, step] of transition.steps.entries())
+      problems.push(...checkAction(parsed, [...path, "steps", index], step.action, guards));
   }
   for (const state of machine.states.values()) {
-    if (state.check)
-      problems.push(
-        ...checkTemplates(parsed, ["states", state.name, "check"], templatesOf(state.check.action), guards),
-      );
+    if (state.check) problems.push(...checkAction(parsed, ["states", state.name, "check"], state.check.action, guards));
   }
   for (const [index, { when, steps }] of machine.remedies.entries()) {
     problems.push(...checkBoolean(parsed, ["remedies", index, "when"], when, guards));
     for (const [at, step] of steps.entries())
-      problems.push(...checkTemplates(parsed, ["remedies", index, "steps", at], templatesOf(step.action), guards));
+      problems.push(...checkAction(parsed, ["remedies", index, "steps", at], step.action, guards));
   }
   for (const rung of ["reboot", "replace"] as const) {
     for (const [at, step] of machine.recovery[rung].entries())
-      problems.push(...checkTemplates(parsed, ["recovery", rung, at], templatesOf(step.action), guards));
+      problems.push(...checkAction(parsed, ["recovery", rung, at], step.action, guards));
   }
   return problems;
 }
@@ -162,6 +159,31 @@ function checkOrder(parsed: ParsedYaml, { order }: { order: readonly string[] },
     const message = `stateward.yaml lists no region ${region}`;
     return [report(parsed, ["rollout", "order", index], "SW206", message, remedy)];
   });
+}
+
+function checkAction(parsed: ParsedYaml, path: YamlPath, action: Action, guards: GuardCompiler): Problem[] {
+  return [...checkTemplates(parsed, path, templatesOf(action), guards), ...checkSecrets(parsed, path, action, guards)];
+}
+
+/** A2: every account of a host can read the arguments of its programs, and paths are such arguments as well. */
+function checkSecrets(parsed: ParsedYaml, path: YamlPath, action: Action, guards: GuardCompiler): Problem[] {
+  return argumentsOf(action)
+    .flatMap(expressionsOf)
+    .flatMap((expression) => {
+      const compiled = guards.compile(expression);
+      const [secret] = "guard" in compiled ? compiled.guard.reads.secrets : [];
+      if (secret === undefined) return [];
+      const message = `\${${expression}} would stand in a list of arguments, and ${secret} is the name of a secret`;
+      return [
+        report(
+          parsed,
+          path,
+          "SW404",
+          message,
+          'pass it in env, and use it in a script as "$NAME"; or write it to a file',
+        ),
+      ];
+    });
 }
 
 function checkTemplates(

@@ -1,6 +1,8 @@
 // Hosts, groups and settings: from schema-checked values to model values. Checks across files are in `repository.ts`.
 import { count, parseAmount, percent } from "./amount.ts";
 import { parseDuration } from "./duration.ts";
+import { redact } from "./redact.ts";
+import { Secrets, secretsIn } from "./secrets.ts";
 import type { Drift, DriftMode, Governor, Group, Host, RolloutSpec, Settings, TransportName, Window } from "./types.ts";
 import type { ParsedYaml } from "./yaml.ts";
 
@@ -96,8 +98,8 @@ export function parseHost(file: string, value: unknown): Host {
     vars: texts(raw.vars),
     hold: raw.hold
       ? {
-          reason: raw.hold.reason,
-          by: raw.hold.by,
+          reason: new Secrets(secretsIn(texts(raw.vars))).hide(raw.hold.reason),
+          by: redact(raw.hold.by),
           untilMs: raw.hold.until === undefined ? null : Date.parse(raw.hold.until),
         }
       : null,
@@ -229,7 +231,7 @@ function parseWindow({ allow, deny, select, covers, reason }: RawWindow): Window
             zone: time.zone ?? "UTC",
             select: select ?? null,
             covers: covers ?? "changes",
-            reason: reason ?? "",
+            reason: redact(reason ?? ""),
           },
         ],
   );

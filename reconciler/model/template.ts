@@ -1,6 +1,7 @@
 // Templates: texts with `${expression}` in them. A value is put in as it is and never becomes syntax: what receives the text decides
 // how it is quoted (argument vectors need no quoting, scripts get values through their environment).
 import type { GuardCompiler, GuardReads, GuardValues } from "./guard.ts";
+import { Secrets, secretsIn } from "./secrets.ts";
 import type { Action, Step, Template } from "./types.ts";
 
 type Part = { readonly text: string } | { readonly expression: string };
@@ -92,6 +93,12 @@ export function templatesOf(action: Action): Template[] {
   }
 }
 
+/** The templates of an action that become arguments of programs. */
+export function argumentsOf(action: Action): readonly Template[] {
+  if (action.kind === "run") return action.argv;
+  return action.kind === "write" ? [action.path] : [];
+}
+
 /** The action with every template filled in, or the first reason why one cannot be. */
 export function renderAction(action: Action, compiler: GuardCompiler, values: GuardValues): RenderResult<Action> {
   let error: string | null = null;
@@ -106,7 +113,20 @@ export function renderAction(action: Action, compiler: GuardCompiler, values: Gu
     Object.fromEntries(Object.entries(map).map(([key, value]) => [key, fill(value)]));
   const value = mapAction(action, fill, fillAll);
   if (error === null && action.kind === "run" && value.kind === "run") error = optionFromData(action.argv, value.argv);
+  error ??= secretInArguments(action, value, values);
   return error === null ? { ok: true, value } : { ok: false, error };
+}
+
+/** A2: what the check of a file finds by name is found here by value, whichever way it came in. */
+function secretInArguments(action: Action, filled: Action, { host }: GuardValues): string | null {
+  const found = secretsIn(host.vars);
+  if (found.length === 0) return null;
+  const secrets = new Secrets(found);
+  const templates = argumentsOf(action);
+  const index = argumentsOf(filled).findIndex((word, at) => word !== templates[at] && secrets.isIn(word));
+  return index < 0
+    ? null
+    : `${templates[index]} holds a secret, which others could read in the arguments: pass it in env`;
 }
 
 /** A3: a word that begins with data must not become an option; behind `--` it cannot. */
@@ -115,7 +135,7 @@ function optionFromData(templates: readonly Template[], words: readonly string[]
     const word = words[index] ?? "";
     if (template === "--") return null;
     if (template.startsWith("${") && word.startsWith("-"))
-      return `${template} is ${word.slice(0, 40)}, which would be read as an option: put -- before it`;
+      return `${template} begins with -, and would be read as an option: put -- before it`;
   }
   return null;
 }

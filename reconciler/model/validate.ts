@@ -2,7 +2,9 @@
 import { Ajv2020, type ErrorObject, type ValidateFunction } from "ajv/dist/2020.js";
 import formats from "ajv-formats";
 import { nearest, type Problem, type ProblemCode } from "./problem.ts";
+import { redact } from "./redact.ts";
 import type { JsonSchema } from "./schemas.ts";
+import { isSecretName } from "./secrets.ts";
 import type { ParsedYaml, YamlPath } from "./yaml.ts";
 
 const ajv = new Ajv2020({ allErrors: true, verbose: true, strict: true, allowUnionTypes: true });
@@ -36,7 +38,9 @@ function wordOf(error: ErrorObject): string | null {
 
 function explain(error: ErrorObject, path: YamlPath): { code: ProblemCode; message: string; remedy: string } {
   const name = path.length === 0 ? "the file" : path.join(".");
-  const shown = JSON.stringify(error.data)?.slice(0, 60) ?? "nothing";
+  // A2: a problem is shown to anybody.
+  const isSecret = path.some((step) => isSecretName(String(step)));
+  const shown = isSecret ? "***" : redact(JSON.stringify(error.data) ?? "nothing").slice(0, 60);
   switch (error.keyword) {
     case "additionalProperties":
       return unknownKey(error);

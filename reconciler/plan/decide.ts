@@ -445,5 +445,5 @@ function repairNext({ rung, remedy, transition }: Due): Next {
 
 /** A barrier reads the states of its group's hosts, as a guard would. */
 function barrierReads(group: string): GuardReads {
-  return { groups: new Set([group]), hosts: false, now: false, updates: false, live: true };
+  return { groups: new Set([group]), hosts: false, now: false, updates: false, live: true, secrets: new Set<string>() };
 }

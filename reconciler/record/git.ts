@@ -1,6 +1,7 @@
 // Git as a child process: constant options, operands after `--`, no prompts, no hooks, everything synced, an end for every call.
 import { Failure } from "../model/failure.ts";
 import type { RunProcess } from "../model/ports.ts";
+import { redact } from "../model/redact.ts";
 import { ObjectReader, type Objects } from "./objects.ts";
 import { type NewObject, writePack } from "./pack.ts";
 import { writeRef } from "./refs.ts";
@@ -94,6 +95,8 @@ export class Git implements BareRepository {
   private readonly runProcess: RunProcess;
   readonly env: Readonly<Record<string, string>>;
   private readonly program: Program;
+  /** A2: takes secrets out of what Git and servers say. */
+  readonly hide: (text: string) => string;
 
   constructor(dir: string, runProcess: RunProcess, options: GitOptions = {}) {
     this.dir = dir;
@@ -101,12 +104,13 @@ export class Git implements BareRepository {
     this.objects = options.objects ?? new ObjectReader(dir);
     this.env = { ...gitEnvironment(), ...options.env };
     this.program = options.program ?? ["git"];
+    this.hide = options.hide ?? redact;
   }
 
   /** The same repository for work that has time: other programs go first. */
   inBackground(): Git {
-    const { env, objects } = this;
-    return new Git(this.dir, this.runProcess, { env, objects, program: ["nice", "-n", "19", ...this.program] });
+    const { env, objects, hide } = this;
+    return new Git(this.dir, this.runProcess, { env, objects, hide, program: ["nice", "-n", "19", ...this.program] });
   }
 
   /** The result whatever the exit status; a Failure only when Git could not run or did not end in time. */
@@ -141,8 +145,13 @@ export class Git implements BareRepository {
   /** Standard output of a call that must succeed. */
   async run(args: readonly string[], call: GitCall = {}): Promise<string> {
     const result = await this.try(args, call);
-    if (result.exit !== 0) throw gitFailure(args, result);
+    if (result.exit !== 0) throw this.failure(args, result);
     return result.stdout;
+  }
+
+  /** A call that failed, with its last line and no credentials. */
+  failure(args: readonly string[], result: GitResult): Failure {
+    return gitFailure(args, { ...result, stderr: this.hide(result.stderr) });
   }
 
   async resolve(name: string): Promise<string | null> {
@@ -189,10 +198,11 @@ export interface GitOptions {
   /** How Git is started. */
   readonly program?: Program;
   readonly objects?: ObjectReader;
+  /** Default: what has the form of a secret is taken out. */
+  readonly hide?: (text: string) => string;
 }
 
-/** A Git call that failed, with its last line and no credentials. */
-export function gitFailure(args: readonly string[], result: GitResult): Failure {
+function gitFailure(args: readonly string[], result: GitResult): Failure {
   const line =
     result.stderr
       .trim()
@@ -209,20 +219,24 @@ export function gitFailure(args: readonly string[], result: GitResult): Failure 
 
 /** A2: `https://user:secret@host/` without what stands before the `@`. */
 export function withoutCredentials(text: string): string {
-  return text.replaceAll(/([a-z][a-z0-9+.-]*:\/\/)[^/\s]+@/gi, "$1***@");
+  return text.replaceAll(/(:\/\/)[^/\s]{1,1000}@/g, "$1***@");
 }
+
+// oxlint-disable-next-line no-control-regex -- control characters are what is looked for
+const controls = /[\u0000-\u001f\u007f]/;
 
 /** Refuses addresses that Git would take for an option or a program, and secrets where every process can read them (A2). */
 export function checkRemote(url: string): string {
-  if (/^[a-z][a-z0-9+.-]*:\/\/[^/@]*:[^/@]*@/i.test(url)) {
-    throw new Failure("invalid", `the address holds a password: ${withoutCredentials(url)}`, {
+  // Besides `user:password@`: a token as the user's name, or in the query.
+  if (/^[a-z][a-z0-9+.-]*:\/\/[^/@]*:[^/@]*@/i.test(url) || redact(url) !== url) {
+    throw new Failure("invalid", `the address holds a secret: ${withoutCredentials(redact(url))}`, {
       reason: "SecretInAddress",
       hint: "other programs can read arguments: leave it out, and give a file with --credentials, or set up a credential helper",
     });
   }
   // Letters, digits, +, - and . before :: name a program of Git's, such as git-remote-ext.
-  if (url === "" || url.startsWith("-") || /^[a-z0-9+.-]*::/i.test(url) || /[\n\0]/.test(url)) {
-    throw new Failure("invalid", `not a Git remote: ${withoutCredentials(url)}`, {
+  if (url === "" || url.startsWith("-") || /^[a-z0-9+.-]*::/i.test(url) || controls.test(url)) {
+    throw new Failure("invalid", `not a Git remote: ${withoutCredentials(JSON.stringify(url.slice(0, 200)))}`, {
       reason: "BadRemote",
       hint: "use a path, or an https:// or ssh:// address",
     });

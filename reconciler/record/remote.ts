@@ -1,6 +1,6 @@
 // The remote: one listing a poll, fetches of single branches, and pushes that say what became of each ref.
 import { Failure, messageOf } from "../model/failure.ts";
-import { checkRemote, type Git, gitFailure, withoutCredentials } from "./git.ts";
+import { checkRemote, type Git, withoutCredentials } from "./git.ts";
 
 /** Ref on the remote that tells others that the leader lives. A hint about liveness, never about safety. */
 export const leaderRef = "refs/stateward/leader";
@@ -92,8 +92,8 @@ export class GitRemote implements Remote {
     });
     // With --atomic the others are refused because of one: that one is meant.
     const meant = refused.find(({ why }) => !/atomic (push|transaction) fail/i.test(why)) ?? refused[0];
-    if (!meant) throw gitFailure(["push"], result);
-    return { kind: "refused", ref: meant.ref, message: withoutCredentials(meant.why) };
+    if (!meant) throw this.git.failure(["push"], result);
+    return { kind: "refused", ref: meant.ref, message: withoutCredentials(this.git.hide(meant.why)) };
   }
 
   close(): void {

@@ -171,7 +171,7 @@ test("A2: an address with a password in it, and credentials that others may read
         return String(error);
       }
     })();
-    assert.match(said, /holds a password/);
+    assert.match(said, /holds a secret/);
     assert.not.match(said, /hidden/);
   }
   assert.is(checkRemote("ssh://git@example.org/a.git"), "ssh://git@example.org/a.git");
