@@ -2,21 +2,52 @@
 import swagger from "@fastify/swagger";
 import fastify, { type FastifyInstance } from "fastify";
 import type { FleetReader, FleetWriter } from "../model/ports.ts";
+import { redact } from "../model/redact.ts";
 import { type FleetRoutesOptions, fleetRoutes } from "./fleet-routes.ts";
 import { hostRoutes } from "./host-routes.ts";
 import { enforcePolicies, type PolicyOptions } from "./policy.ts";
-import { sendProblem } from "./problem-json.ts";
+import { problemSender } from "./problem-json.ts";
 import { type RecordRoutesOptions, recordRoutes } from "./record-routes.ts";
 import { stateRoutes } from "./state-routes.ts";
 
 /** Bytes of a request body that are read. */
 export const bodyBytesMax = 65_536;
 
+/** What whoever connects may take of this server, whether a policy lets them in or not. */
+export interface ServerLimits {
+  /** Connections at once, at most; more are closed. Each takes one of the descriptors that Git and steps need as well. */
+  readonly connectionsMax: number;
+  /** Headers have to be here within this time. */
+  readonly headersTimeoutMs: number;
+  /** The whole request has to be. */
+  readonly requestTimeoutMs: number;
+  /** A connection without a request ends after this time. */
+  readonly idleTimeoutMs: number;
+  /** How often the two above are looked at. */
+  readonly checkEveryMs: number;
+  /** Requests on one connection, at most, so that nobody keeps others out for good. */
+  readonly requestsMax: number;
+}
+
+const defaultLimits: ServerLimits = {
+  connectionsMax: 2000,
+  headersTimeoutMs: 10_000,
+  requestTimeoutMs: 30_000,
+  idleTimeoutMs: 60_000,
+  checkEveryMs: 2000,
+  requestsMax: 10_000,
+};
+const headerBytesMax = 16_384;
+const headersMax = 100;
+
 export interface AppOptions extends PolicyOptions, RecordRoutesOptions, FleetRoutesOptions {
   readonly fleet: FleetReader & FleetWriter;
   readonly version: string;
   /** Identity of the data folder that is served. */
   readonly instance: string;
+  /** A2: takes secrets out of what is answered. Default: those that can be told by their form. */
+  readonly hide?: (text: string) => string;
+  readonly limits?: Partial<ServerLimits>;
 }
 
 const unreadable = {
@@ -28,10 +59,19 @@ const unreadable = {
 
 /** A server that is ready to listen, or to be asked in process. */
 export async function createApp(options: AppOptions): Promise<FastifyInstance> {
+  const limits = { ...defaultLimits, ...options.limits };
+  const sendProblem = problemSender(options.hide ?? redact);
   const app = fastify({
     logger: false,
     bodyLimit: bodyBytesMax,
-    requestTimeout: 30_000,
+    requestTimeout: limits.requestTimeoutMs,
+    keepAliveTimeout: limits.idleTimeoutMs,
+    maxRequestsPerSocket: limits.requestsMax,
+    http: {
+      headersTimeout: limits.headersTimeoutMs,
+      connectionsCheckingInterval: limits.checkEveryMs,
+      maxHeaderSize: headerBytesMax,
+    },
     routerOptions: { maxParamLength: 100 },
     // A client that keeps a connection open must not keep the reconciler from stopping.
     forceCloseConnections: true,
@@ -46,6 +86,8 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
     },
     frameworkErrors: (error, request, reply) => void sendProblem(error, request, reply),
   });
+  app.server.maxConnections = limits.connectionsMax;
+  app.server.maxHeadersCount = headersMax;
   app.setErrorHandler(sendProblem);
   enforcePolicies(app, options);
   await app.register(swagger, {

@@ -18,6 +18,8 @@ declare module "fastify" {
 
 export interface PolicyOptions {
   readonly key: Buffer;
+  /** Null where no hook is set up. */
+  readonly hookSecret: Buffer | null;
   readonly stateAccess: () => "token" | "open";
 }
 
@@ -28,18 +30,39 @@ export function enforcePolicies(app: FastifyInstance, options: PolicyOptions): v
       throw new Error(`the route ${String(route.method)} ${route.url} names no policy`);
   });
   const bearerOf = rememberingReader(options.key);
-  app.addHook("onRequest", (request, _reply, done) => {
-    done(refusalOf(request, { bearerOf, stateAccess: options.stateAccess }) ?? undefined);
+  const { stateAccess, hookSecret } = options;
+  app.addHook("onRequest", (request, reply, done) => {
+    const refusal = refusalOf(request, { bearerOf, stateAccess, isHooked: hookSecret !== null });
+    // What is left of its body is nobody's: the connection is not kept for it.
+    if (refusal !== null && hasLongBody(request)) void reply.header("connection", "close");
+    done(refusal ?? undefined);
   });
+  // Whoever asks before sending a body is told to go on only here: Node by itself says so before any policy is asked.
+  app.server.on("checkContinue", (request, response) => app.server.emit("request", request, response));
+  app.addHook("preParsing", (request, reply, payload, done) => {
+    const { bodyLimit } = request.routeOptions;
+    const isShort = Number(request.headers["content-length"] ?? 0) <= bodyLimit;
+    if (request.headers.expect !== undefined && isShort) reply.raw.writeContinue();
+    done(null, payload);
+  });
+}
+
+/** Bytes of a refused request's body that are read and dropped, so that its connection can be used again. */
+const droppedBytesMax = 65_536;
+
+function hasLongBody({ headers }: FastifyRequest): boolean {
+  return headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > droppedBytesMax;
 }
 
 interface Access {
   readonly bearerOf: (header: string | undefined) => Bearer | null;
   readonly stateAccess: PolicyOptions["stateAccess"];
+  /** Whether there is a secret with which hooks are signed. */
+  readonly isHooked: boolean;
 }
 
 /** Why a request is refused, or null. */
-function refusalOf(request: FastifyRequest, { bearerOf, stateAccess }: Access): Failure | null {
+function refusalOf(request: FastifyRequest, { bearerOf, stateAccess, isHooked }: Access): Failure | null {
   const { policy } = request.routeOptions.config;
   if (request.is404 || policy === undefined) {
     return new Failure("invalid", `nothing answers ${request.method} here`, {
@@ -47,7 +70,8 @@ function refusalOf(request: FastifyRequest, { bearerOf, stateAccess }: Access): 
       hint: "GET /openapi.json lists what there is",
     });
   }
-  if (policy === "public" || policy === "hook" || (policy === "state" && stateAccess() === "open")) return null;
+  if (policy === "hook") return isHooked && isSigned(request) ? null : unsigned();
+  if (policy === "public" || (policy === "state" && stateAccess() === "open")) return null;
   return refusalOfBearer(policy, request, bearerOf(request.headers.authorization));
 }
 
@@ -74,6 +98,21 @@ function refusalOfBearer(
   return new Failure("invalid", `this token speaks for ${bearer.name} alone`, {
     reason: "Forbidden",
     hint: "use the token of the host that is asked about, or an operator's",
+  });
+}
+
+/** Headers in which Git hosts sign what they send. */
+const signatures = ["x-hub-signature-256", "x-gitea-signature", "x-gitlab-token"] as const;
+
+function isSigned({ headers }: FastifyRequest): boolean {
+  return signatures.some((name) => headers[name] !== undefined);
+}
+
+/** A hook that nobody has signed; one that is signed wrongly is told so by its route, in the same words. */
+export function unsigned(): Failure {
+  return new Failure("invalid", "the hook is not signed with the secret that was set up", {
+    reason: "Unauthorized",
+    hint: "give the Git host the content of the file keys/webhook.secret in the data folder",
   });
 }
 

@@ -1,7 +1,6 @@
 // Errors as RFC 9457 problem details: https://www.rfc-editor.org/rfc/rfc9457
 import type { FastifyError, FastifyReply, FastifyRequest } from "fastify";
 import { Failure } from "../model/failure.ts";
-import { redact } from "../model/redact.ts";
 
 export interface ProblemDetails {
   readonly type: string;
@@ -48,7 +47,7 @@ function statusOf(failure: Failure): number {
 }
 
 /** The answer to anything thrown while a request was handled. What is not ours to explain stays inside. */
-export function problemOf(error: unknown): ProblemDetails {
+function problemOf(error: unknown): ProblemDetails {
   if (error instanceof Failure) {
     const status = statusOf(error);
     return details(error.reason, status, error.message, error.hint);
@@ -71,13 +70,21 @@ function details(reason: string, status: number, ...[detail, hint]: [string, str
     type: `urn:stateward:problem:${reason}`,
     title: reason,
     status,
-    detail: redact(detail),
+    detail,
     ...(hint === null ? {} : { hint }),
   };
 }
 
-export function sendProblem(error: unknown, _request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  const problem = problemOf(error);
-  if (problem.status === 401) void reply.header("www-authenticate", 'Bearer realm="stateward"');
-  return reply.code(problem.status).type("application/problem+json").send(problem);
+/** Answers what was thrown; `hide` takes secrets out of what is said (A2). */
+export type SendProblem = (error: unknown, request: FastifyRequest, reply: FastifyReply) => FastifyReply;
+
+export function problemSender(hide: (text: string) => string): SendProblem {
+  return (error, _request, reply) => {
+    const problem = problemOf(error);
+    if (problem.status === 401) void reply.header("www-authenticate", 'Bearer realm="stateward"');
+    return reply
+      .code(problem.status)
+      .type("application/problem+json")
+      .send({ ...problem, detail: hide(problem.detail) });
+  };
 }

@@ -1,8 +1,8 @@
 // The repository itself: a Git host says that something was pushed, an operator has the record archived.
 import { createHmac, timingSafeEqual } from "node:crypto";
 import type { FastifyInstance, FastifyRequest } from "fastify";
-import { Failure } from "../model/failure.ts";
 import type { RepositoryControl } from "../model/ports.ts";
+import { unsigned } from "./policy.ts";
 
 export interface RecordRoutesOptions {
   readonly repository: RepositoryControl;
@@ -40,12 +40,7 @@ export async function recordRoutes(
       },
     },
     (request, reply) => {
-      if (hookSecret === null || !isGenuine(request, hookSecret)) {
-        throw new Failure("invalid", "the hook is not signed with the secret that was set up", {
-          reason: "Unauthorized",
-          hint: "give the Git host the content of the file keys/webhook.secret in the data folder",
-        });
-      }
+      if (hookSecret === null || !isGenuine(request, hookSecret)) throw unsigned();
       repository.wake();
       return reply.code(202).send({ status: "looking" });
     },
