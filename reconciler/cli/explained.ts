@@ -1,6 +1,7 @@
 // Every value that applies to a host, with the file and line where it is said. It reads nothing: whoever asks brings the documents.
 import { staticValues } from "../model/guard-values.ts";
 import type { LoadedRepository } from "../model/repository.ts";
+import { isSecretName } from "../model/secrets.ts";
 import type { Group, Host, Machine, Transition } from "../model/types.ts";
 import type { ParsedYaml, YamlPath } from "../model/yaml.ts";
 import { duration, fleetDefaults, rolloutDefaults, withFloor } from "./explain-defaults.ts";
@@ -88,7 +89,11 @@ function ownFields({ own, settings, host }: Documents): Explained[] {
 
 function map(own: ParsedYaml, key: string): Explained[] {
   const names = Object.keys(valueAt(own.value, [key]) ?? {});
-  const items = names.flatMap((name) => firstOf(`${key}.${name}`, [said(own, [key, name], inOwnFile)], unsaid("none")));
+  const items = names.flatMap((name) => {
+    const found = firstOf(`${key}.${name}`, [said(own, [key, name], inOwnFile)], unsaid("none"));
+    // A2: where it stands is an answer as well.
+    return isSecretName(name) ? found.map((item) => ({ ...item, value: "***" })) : found;
+  });
   return items.length > 0 ? items : all(key, [], "not set");
 }
 
