@@ -1,7 +1,7 @@
 // The real program with secrets in everything that it reads and is told, and a search through everything that it leaves behind (A2).
 import { execFile, spawn } from "node:child_process";
 import { readdir, readFile, writeFile } from "node:fs/promises";
-import { createServer } from "node:http";
+import { createServer, type Server } from "node:http";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import * as assert from "uvu/assert";
@@ -9,7 +9,7 @@ import { killProcessesOf } from "../../reconciler/adapters/transport.ts";
 import { type Canary, formedCanaries, foundIn, namedCanaries } from "../support/canaries.ts";
 import { program } from "../support/example.ts";
 import { listen } from "../support/http-backend.ts";
-import { writeLeakyFleet } from "../support/leaky-fleet.ts";
+import { type LeakyFleet, writeLeakyFleet } from "../support/leaky-fleet.ts";
 import { recordCalls } from "../support/recorder.ts";
 import { freePort } from "../support/sshd.ts";
 import { suite } from "../support/suite.ts";
@@ -56,64 +56,91 @@ test("A2: 200 secrets in values, output, errors, looks, calls, words and request
   const [inEnvironment] = namedCanaries(1, 4100);
   const address = `127.0.0.1:${await freePort()}`;
   const env = { ...process.env, PATH: recorder.path, FLEET_API_TOKEN: inEnvironment?.secret, HOME: dir.path };
+  await using watched = watchRun(folder, address, env);
+  await using _server = closing(server);
+  await everythingSaid(fleet, watched);
+  const farLooks = async (): Promise<number> =>
+    Number(await readFile(join(dir.path, "far-n"), "utf8").catch(() => "0"));
+  await until("the far host was looked at", async () => (await farLooks()) >= far.length);
+  const words = [...formedCanaries(6, 4200), ...(fleet.planted["name-0"] ?? []).slice(0, 6)];
+  const answers = await speak({ folder, address, env, words });
+  const called = (): boolean => [0, 5].every((host) => watched.printed().includes(`call-${host}  call: step failed`));
+  await until("calls were made", called);
+  await watched.stop();
+  const planted = Object.values(fleet.planted).flat();
+  const canaries: Canary[] = [...planted, ...far, ...words.slice(0, 6), ...(inEnvironment ? [inEnvironment] : [])];
+  const calls = (await recorder.calls()).map((call) => call.join(" ")).join("\n");
+  const places = {
+    journal: watched.journal(),
+    observed: await historyOf(join(folder, ".stateward/origin.git"), "observed"),
+    log: await readFile(join(folder, ".stateward/stateward.log"), "utf8"),
+    terminal: watched.printed(),
+    answers,
+    arguments: calls,
+  };
+  // What is searched has what it is searched for in its place: the stars.
+  for (const place of ["journal", "observed", "log", "terminal", "answers"] as const)
+    assert.ok(places[place].split("***").length > (place === "answers" ? 5 : 50), `${place} tells of what was said`);
+  assert.ok(calls.includes("sh -s") && calls.includes("ssh -T"), "calls were recorded");
+  for (const [place, text] of Object.entries(places)) assert.equal(foundIn(canaries, text), [], place);
+  assert.ok(canaries.length >= 200, String(canaries.length));
+});
+
+interface Watched extends AsyncDisposable {
+  readonly printed: () => string;
+  /** All that was in the journal at some time. */
+  readonly journal: () => string;
+  stop(): Promise<void>;
+}
+
+/** Runs the reconciler, and keeps what it prints and what it writes to its journal. */
+function watchRun(folder: string, address: string, env: NodeJS.ProcessEnv): Watched {
   const child = spawn(process.execPath, [program, "--folder", folder, "run", "--listen", address], { env });
   let printed = "";
   for (const stream of [child.stdout, child.stderr])
     stream.on("data", (chunk: Buffer) => (printed += chunk.toString()));
-  const ended = new Promise((resolve) => child.once("close", resolve));
+  const ended = new Promise<void>((resolve) => child.once("close", () => resolve()));
   let journal = "";
   const sampling = setInterval(() => {
     void textOf(join(folder, ".stateward/journal")).then((text) => (journal += text.slice(0, 1_000_000)));
   }, 200);
-  try {
-    const told = async (name: string): Promise<boolean> => {
-      const lines = (await readFile(fleet.said[name] ?? "", "utf8").catch(() => "")).split("\n");
-      return new Set(lines).size > (fleet.planted[name]?.length ?? 0);
-    };
-    const sayers = ["print", ...Object.keys(fleet.planted).filter((name) => /^(form|name|look)-/.test(name))];
-    for (const name of sayers)
-      await until(`${name} said all`, () => told(name), 100_000).catch((error: unknown) => {
-        throw new Error(`${String(error)}\n${printed.slice(-3000)}`);
-      });
-    await until(
-      "the far host was looked at",
-      async () => Number(await readFile(join(dir.path, "far-n"), "utf8").catch(() => "0")) >= far.length,
-    );
-    const words = [...formedCanaries(6, 4200), ...(fleet.planted["name-0"] ?? []).slice(0, 6)];
-    const answers = await speak({ folder, address, env, words });
-    await until(
-      "calls were made",
-      () => /call-0 {2}call: step failed/.test(printed) && /call-5 {2}call: step failed/.test(printed),
-    );
-    child.kill("SIGTERM");
+  const stop = async (signal: NodeJS.Signals): Promise<void> => {
+    child.kill(signal);
     await ended;
     clearInterval(sampling);
-    const planted = Object.values(fleet.planted).flat();
-    const canaries: Canary[] = [...planted, ...far, ...words.slice(0, 6), ...(inEnvironment ? [inEnvironment] : [])];
-    const calls = (await recorder.calls()).map((call) => call.join(" ")).join("\n");
-    const places = {
-      journal,
-      observed: await historyOf(join(folder, ".stateward/origin.git"), "observed"),
-      log: await readFile(join(folder, ".stateward/stateward.log"), "utf8"),
-      terminal: printed,
-      answers,
-      arguments: calls,
-    };
-    // What is searched has what it is searched for in its place: the stars.
-    for (const place of ["journal", "observed", "log", "terminal", "answers"] as const)
-      assert.ok(places[place].split("***").length > (place === "answers" ? 5 : 50), `${place} tells of what was said`);
-    assert.ok(calls.includes("sh -s") && calls.includes("ssh -T"), "calls were recorded");
-    for (const [place, text] of Object.entries(places)) assert.equal(foundIn(canaries, text), [], place);
-    assert.ok(canaries.length >= 200, String(canaries.length));
-  } finally {
-    clearInterval(sampling);
-    child.kill("SIGKILL");
-    server.closeAllConnections();
-    server.close();
-    for (const name of await readdir(join(folder, ".stateward-hosts")))
-      await killProcessesOf(join(folder, ".stateward-hosts", name));
-  }
-});
+  };
+  return {
+    printed: () => printed,
+    journal: () => journal,
+    stop: () => stop("SIGTERM"),
+    async [Symbol.asyncDispose]() {
+      await stop("SIGKILL");
+      for (const name of await readdir(join(folder, ".stateward-hosts")))
+        await killProcessesOf(join(folder, ".stateward-hosts", name));
+    },
+  };
+}
+
+function closing(server: Server): AsyncDisposable {
+  return {
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+/** Every host that prints has printed all that it has, each at a try or a look of its own. */
+async function everythingSaid({ planted, said }: LeakyFleet, watched: Watched): Promise<void> {
+  const told = async (name: string): Promise<boolean> => {
+    const lines = (await readFile(said[name] ?? "", "utf8").catch(() => "")).split("\n");
+    return new Set(lines).size > (planted[name]?.length ?? 0);
+  };
+  for (const name of ["print", ...Object.keys(planted).filter((host) => /^(form|name|look)-/.test(host))])
+    await until(`${name} said all`, () => told(name), 100_000).catch((error: unknown) => {
+      throw new Error(`${String(error)}\n${watched.printed().slice(-3000)}`);
+    });
+}
 
 interface Speaking {
   readonly folder: string;

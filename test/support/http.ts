@@ -3,7 +3,7 @@ import type { FastifyInstance } from "fastify";
 import { Coordination } from "../../reconciler/engine/coordination.ts";
 import { Fleet } from "../../reconciler/engine/fleet.ts";
 import { Engine } from "../../reconciler/engine/loop.ts";
-import { createApp } from "../../reconciler/server/app.ts";
+import { createApp, type ServerLimits } from "../../reconciler/server/app.ts";
 import { issueToken } from "../../reconciler/server/tokens.ts";
 import { FakeHosts, ManualClock } from "./fake-hosts.ts";
 import { MemoryRecord } from "./memory-record.ts";
@@ -26,6 +26,8 @@ export interface ServeOptions {
   readonly open?: boolean;
   readonly record?: MemoryRecord;
   readonly hookSecret?: string;
+  readonly key?: Buffer;
+  readonly limits?: Partial<ServerLimits>;
 }
 
 export async function serve(files: Files, options: ServeOptions = {}): Promise<HttpRig> {
@@ -54,7 +56,8 @@ export async function serve(files: Files, options: ServeOptions = {}): Promise<H
   const app = await createApp({
     fleet: new Fleet(engine, clock),
     coordination: new Coordination(engine, clock),
-    key,
+    key: options.key ?? key,
+    limits: options.limits ?? {},
     repository: { wake: () => void calls.push("wake"), archive: () => Promise.resolve("observed-archive/x") },
     hookSecret: options.hookSecret === undefined ? null : Buffer.from(options.hookSecret),
     stateAccess: () => (options.open ? "open" : "token"),
