@@ -1,4 +1,5 @@
 // The HTTP interface: reports, views, people's words, and StateService's own interface.
+import type { Duplex } from "node:stream";
 import swagger from "@fastify/swagger";
 import fastify, { type FastifyInstance } from "fastify";
 import type { FleetReader, FleetWriter } from "../model/ports.ts";
@@ -35,7 +36,7 @@ const defaultLimits: ServerLimits = {
   requestTimeoutMs: 30_000,
   idleTimeoutMs: 60_000,
   checkEveryMs: 2000,
-  requestsMax: 10_000,
+  requestsMax: 1000,
 };
 const headerBytesMax = 16_384;
 const headersMax = 100;
@@ -88,6 +89,8 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   });
   app.server.maxConnections = limits.connectionsMax;
   app.server.maxHeadersCount = headersMax;
+  // Node answers each request beyond the limit, and keeps the connection.
+  app.server.on("dropRequest", (_request, socket: Duplex) => socket.destroy());
   app.setErrorHandler(sendProblem);
   enforcePolicies(app, options);
   await app.register(swagger, {
