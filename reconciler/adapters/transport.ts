@@ -150,6 +150,11 @@ export interface SshOptions {
  */
 const remoteCommand = `if [ "$(id -u)" = 0 ]; then SW=/var/lib/stateward; else SW=$HOME/.stateward; fi; export SW; command -v timeout >/dev/null || { echo 'the host has no timeout program (coreutils or busybox)' >&2; exit 127; }; IFS= read -r sw_limit; exec timeout -k 5 "$sw_limit" sh -s`;
 
+/** A path as an option of ssh's takes it: one word, whatever is in it, and no `%h` or the like but in `more`. Source: ssh_config(5), TOKENS. */
+function sshPath(path: string, more = ""): string {
+  return `"${path.replaceAll("%", "%%").replaceAll(/["\\]/g, "\\$&")}${more}"`;
+}
+
 /** Hosts reached by the system's OpenSSH client: batch mode, the host's key checked, one shared connection a host. */
 export class SshTransport implements Transport {
   private readonly options: SshOptions;
@@ -196,7 +201,7 @@ export class SshTransport implements Transport {
     for (const name of await readdir(folder).catch(() => [])) {
       await this.options
         .runProcess({
-          argv: ["ssh", "-O", "exit", "-o", `ControlPath=${join(folder, name)}`, "--", "none"],
+          argv: ["ssh", "-O", "exit", "-o", `ControlPath=${sshPath(join(folder, name))}`, "--", "none"],
           timeoutMs: 5000,
           outputBytesMax: 1000,
         })
@@ -211,7 +216,7 @@ export class SshTransport implements Transport {
     const options = {
       BatchMode: "yes",
       StrictHostKeyChecking: "yes",
-      UserKnownHostsFile: known,
+      UserKnownHostsFile: sshPath(known),
       GlobalKnownHostsFile: "/dev/null",
       HostKeyAlias: host.name,
       UpdateHostKeys: "no",
@@ -220,10 +225,12 @@ export class SshTransport implements Transport {
       ServerAliveCountMax: "3",
       ControlMaster: "auto",
       ControlPersist: "60",
-      ControlPath: join(this.controlDir(), "%C"),
+      ControlPath: sshPath(this.controlDir(), "/%C"),
       Port: String(host.ssh.port),
       ...(user === null ? {} : { User: user }),
-      ...(this.options.identity === null ? {} : { IdentityFile: this.options.identity, IdentitiesOnly: "yes" }),
+      ...(this.options.identity === null
+        ? {}
+        : { IdentityFile: sshPath(this.options.identity), IdentitiesOnly: "yes" }),
     };
     const flags = Object.entries(options).flatMap(([name, value]) => ["-o", `${name}=${value}`]);
     return ["ssh", "-T", ...flags, "--", host.address ?? host.name, remoteCommand];

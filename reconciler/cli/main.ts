@@ -8,7 +8,7 @@ import { explain } from "./explain.ts";
 import { graph } from "./graph.ts";
 import { init } from "./init.ts";
 import { check, history, plan, status } from "./inspect.ts";
-import { paint } from "./output.ts";
+import { paint, shown } from "./output.ts";
 import { acceptHistory, archive } from "./record.ts";
 import { run } from "./run.ts";
 import { version } from "./version.ts";
@@ -225,7 +225,7 @@ process.exitCode = exit;
 function failed(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
   const secrets = knownSecrets(program.opts());
-  process.stderr.write(`${paint("red", "stateward:")} ${secrets.hide(messageOf(error))}\n`);
+  process.stderr.write(shown(`${paint("red", "stateward:")} ${secrets.hide(messageOf(error))}\n`));
   if (error instanceof Failure) {
     if (error.hint !== null) process.stderr.write(`  ${error.hint}\n`);
     return error.reason === "Usage" ? 2 : 1;

@@ -2,6 +2,7 @@
 import { stripVTControlCharacters } from "node:util";
 import { formatDuration } from "../model/duration.ts";
 import type { EngineEvent, FleetView } from "../model/ports.ts";
+import { printable } from "../model/printable.ts";
 
 const useColour = process.stdout.isTTY && process.env.NO_COLOR === undefined;
 const codes = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33, blue: 34 } as const;
@@ -11,7 +12,14 @@ export function paint(colour: keyof typeof codes, text: string): string {
 }
 
 export function print(line = ""): void {
-  process.stdout.write(`${line}\n`);
+  process.stdout.write(`${shown(line)}\n`);
+}
+
+/** What a terminal may be given: our own colours, and nothing else that is not there to be read (A3). */
+export function shown(text: string): string {
+  // oxlint-disable-next-line no-control-regex -- these are what `paint` writes
+  const parts = text.split(/(\u001b\[(?:[0-2]|3[1-4])m)/);
+  return parts.map((part, index) => (index % 2 === 1 && useColour ? part : printable(part))).join("");
 }
 
 const gatheredMs = 20;

@@ -14,7 +14,7 @@ import { removeStaleLocks } from "../record/mirror.ts";
 import { syncOrigin } from "../record/origin.ts";
 import { isCorrupt } from "../record/remote.ts";
 import { takeLock } from "./lock.ts";
-import { bar, eventLine, gathered, paint, print } from "./output.ts";
+import { bar, eventLine, gathered, paint, print, shown } from "./output.ts";
 import { version } from "./version.ts";
 import { type Reconciler, startReconciler } from "./wire.ts";
 import { type GlobalOptions, openWorkspace, type Workspace } from "./workspace.ts";
@@ -115,7 +115,7 @@ function createReporter(workspace: Workspace, options: RunOptions): Reporter {
     if (options.json) return;
     const progress = reconciler?.engine.progress();
     const fleet = progress && progress.total > 0 ? `  ${paint("dim", bar(progress.ready, progress.total))}` : "";
-    sayLine(`${paint("dim", isoTime(Date.now()).slice(11, 19))} ${text}${fleet}\n`);
+    sayLine(shown(`${paint("dim", isoTime(Date.now()).slice(11, 19))} ${text}${fleet}\n`));
   };
   return {
     event: (happened) => {
@@ -234,14 +234,14 @@ function explain(reconciler: Reconciler): void {
   const { trouble } = reconciler.engine.state();
   if (trouble) {
     const problems = trouble.problems.map((problem) => `  ${formatProblem(problem)}\n`).join("");
-    process.stderr.write(`${trouble.message}\n${problems}`);
+    process.stderr.write(shown(`${trouble.message}\n${problems}`));
   }
   for (const view of reconciler.fleet.subjects()) {
     for (const { machine, state, target, conditions } of view.machines) {
       const ready = readyOf({ conditions });
       if (ready?.status === "True") continue;
       const why = ready ? `${ready.reason}: ${ready.message}` : "nothing was decided yet";
-      process.stderr.write(`${view.name} ${machine}: ${state}, target ${target ?? "none"}: ${why}\n`);
+      process.stderr.write(shown(`${view.name} ${machine}: ${state}, target ${target ?? "none"}: ${why}\n`));
     }
   }
 }

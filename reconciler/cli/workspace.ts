@@ -116,7 +116,7 @@ function credentialOptions(file: string | undefined): GitOptions {
   }
   const quoted = `'${path.replaceAll("'", "'\\''")}'`;
   if (head.startsWith("-----BEGIN"))
-    return { env: { GIT_SSH_COMMAND: `${sshCommand} -o IdentitiesOnly=yes -i ${quoted}` } };
+    return { env: { GIT_SSH_COMMAND: `${sshCommand} -o IdentitiesOnly=yes -i ${quoted.replaceAll("%", "%%")}` } };
   // The empty one first: helpers of this machine's settings are not asked.
   const settings = ["", `store --file=${quoted}`];
   const known = Number(process.env.GIT_CONFIG_COUNT ?? 0);

@@ -8,7 +8,7 @@ export type JsonSchema = { readonly [key: string]: unknown };
 
 /** Names that every JavaScript object answers to are kept out, so that a lookup never finds what nobody wrote. */
 const notInherited =
-  "(?!(constructor|toString|valueOf|hasOwnProperty|isPrototypeOf|propertyIsEnumerable|toLocaleString)$)";
+  "(?!(constructor|toString|valueOf|hasOwnProperty|isPrototypeOf|propertyIsEnumerable|toLocaleString|__\\w*__)$)";
 export const namePattern: string = `^${notInherited}[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$`;
 /** A group called fleet would be taken for all hosts. */
 export const groupPattern: string = `^(?!fleet$)${notInherited}[a-z][a-z0-9_]{0,61}$`;

@@ -114,6 +114,8 @@ export function renderAction(action: Action, compiler: GuardCompiler, values: Gu
   const value = mapAction(action, fill, fillAll);
   if (error === null && action.kind === "run" && value.kind === "run") error = optionFromData(action.argv, value.argv);
   error ??= secretInArguments(action, value, values);
+  // A3: no argument, environment or path can hold it: what came after it would be lost.
+  error ??= templatesOf(value).some((text) => text.includes("\0")) ? "a value holds the character NUL" : null;
   return error === null ? { ok: true, value } : { ok: false, error };
 }
 

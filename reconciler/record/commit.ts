@@ -1,4 +1,5 @@
 // Commits without index and work tree: the new blobs, the folders above them and the commit become one pack, then a ref points there.
+import { printable } from "../model/printable.ts";
 import type { BareRepository } from "./git.ts";
 import { type NewObject, newObject } from "./pack.ts";
 import { systemTime, type Time } from "./time.ts";
@@ -77,7 +78,7 @@ export class Summaries {
   /** Lines of one change; null for a change that needs none. */
   add(text: string | null): void {
     if (text === null) return;
-    const lines = text.split("\n");
+    const lines = printable(text).split("\n");
     this.count += lines.length;
     (this.lines as string[]).push(...lines.slice(0, linesMax - this.lines.length));
   }
