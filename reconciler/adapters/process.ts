@@ -96,9 +96,30 @@ function collect(stream: Readable, max: number): () => Buffer {
     const end = Buffer.concat(tail);
     const kept = end.subarray(-half);
     const lost = dropped + end.length - kept.length;
-    const note = lost > 0 ? [Buffer.from(`\n... ${lost} bytes left out ...\n`)] : [];
-    return Buffer.concat([...head, ...note, kept]);
+    if (lost === 0) return Buffer.concat([...head, kept]);
+    return Buffer.concat([
+      wholeBefore(Buffer.concat(head)),
+      Buffer.from(`\n... more than ${lost} bytes left out ...\n`),
+      wholeAfter(kept),
+    ]);
   };
+}
+
+/** Bytes of a line or a word that are given up where output is cut, at most. */
+const brokenBytesMax = 4096;
+const [lineFeed, space] = [10, 32];
+
+/** A2: half of a secret has not its form any more. What is cut ends with a whole line, else with a whole word. */
+function wholeBefore(bytes: Buffer): Buffer {
+  const from = Math.max(0, bytes.length - brokenBytesMax);
+  const end = Math.max(bytes.lastIndexOf(lineFeed), bytes.lastIndexOf(space));
+  return bytes.subarray(0, Math.max(end, from));
+}
+
+/** The same for what begins where the cut ends. */
+function wholeAfter(bytes: Buffer): Buffer {
+  const begin = [bytes.indexOf(lineFeed), bytes.indexOf(space)].filter((at) => at >= 0 && at < brokenBytesMax);
+  return bytes.subarray(Math.min(begin.length > 0 ? Math.min(...begin) + 1 : brokenBytesMax, bytes.length));
 }
 
 /** Ends a program that has said that it is done, and whose output somebody else holds open. */

@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join, posix } from "node:path";
 import { Failure, messageOf } from "../model/failure.ts";
 import type { ProcessResult, RunProcess } from "../model/ports.ts";
+import { redact } from "../model/redact.ts";
 import type { Host } from "../model/types.ts";
 import { quote, readScriptEnd, scriptEnd } from "./script.ts";
 
@@ -179,7 +180,8 @@ export class SshTransport implements Transport {
       const timedOut = result.timedOut || result.exit === 124 || result.exit === 137;
       const known = scriptResult({ ...result, timedOut }, timeoutMs);
       if (known) return known;
-      const line = result.stderr.trim().split("\n").at(-1) ?? "";
+      // As a whole: a line of a key by itself has not its form any more.
+      const line = redact(result.stderr).trim().split("\n").at(-1) ?? "";
       return {
         kind: "unreachable",
         exit: null,

@@ -1,6 +1,7 @@
 // Git as a child process: constant options, operands after `--`, no prompts, no hooks, everything synced, an end for every call.
 import { Failure } from "../model/failure.ts";
 import type { RunProcess } from "../model/ports.ts";
+import { printable } from "../model/printable.ts";
 import { redact } from "../model/redact.ts";
 import { ObjectReader, type Objects } from "./objects.ts";
 import { type NewObject, writePack } from "./pack.ts";
@@ -225,18 +226,23 @@ export function withoutCredentials(text: string): string {
 // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
 const controls = /[\u0000-\u001f\u007f]/;
 
+/** An address in a message: in one piece, and without what it should not have held. */
+function addressText(url: string): string {
+  return printable(withoutCredentials(JSON.stringify(redact(url).slice(0, 200))));
+}
+
 /** Refuses addresses that Git would take for an option or a program, and secrets where every process can read them (A2). */
 export function checkRemote(url: string): string {
   // Besides `user:password@`: a token as the user's name, or in the query.
   if (/^[a-z][a-z0-9+.-]*:\/\/[^/@]*:[^/@]*@/i.test(url) || redact(url) !== url) {
-    throw new Failure("invalid", `the address holds a secret: ${withoutCredentials(redact(url))}`, {
+    throw new Failure("invalid", `the address holds a secret: ${addressText(url)}`, {
       reason: "SecretInAddress",
       hint: "other programs can read arguments: leave it out, and give a file with --credentials, or set up a credential helper",
     });
   }
   // Letters, digits, +, - and . before :: name a program of Git's, such as git-remote-ext.
   if (url === "" || url.startsWith("-") || /^[a-z0-9+.-]*::/i.test(url) || controls.test(url)) {
-    throw new Failure("invalid", `not a Git remote: ${withoutCredentials(JSON.stringify(url.slice(0, 200)))}`, {
+    throw new Failure("invalid", `not a Git remote: ${addressText(url)}`, {
       reason: "BadRemote",
       hint: "use a path, or an https:// or ssh:// address",
     });
