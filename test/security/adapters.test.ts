@@ -13,7 +13,7 @@ import { Secrets } from "../../reconciler/model/secrets.ts";
 import { parseHost } from "../../reconciler/model/subject.ts";
 import type { Action, Step } from "../../reconciler/model/types.ts";
 import { Git } from "../../reconciler/record/git.ts";
-import { Remote, unreachable } from "../../reconciler/record/remote.ts";
+import { GitRemote, unreachable } from "../../reconciler/record/remote.ts";
 import { type Canary, formedCanaries, foundIn, namedCanaries, random } from "../support/canaries.ts";
 import { suite } from "../support/suite.ts";
 import { tempFolder } from "../support/temp.ts";
@@ -43,12 +43,12 @@ test("A2: what Git and its servers say has no secret in it, also not the one tha
         .join("\n");
       const rejected = `!\trefs/a:refs/heads/main\t[remote rejected] (${canary.text.replaceAll(/\s/g, " ")})\n`;
       const git = new Git(dir.path, saying(text), options);
-      const remote = new Remote(git, dir.path);
+      const remote = new GitRemote(git, dir.path);
       const said = [
         await messageOf(remote.list()),
         await messageOf(remote.fetch("refs/heads/main", "refs/stateward/main")),
         await messageOf(remote.push(["a:b"])),
-        await messageOf(new Remote(new Git(dir.path, saying(text, rejected), options), dir.path).push(["a:b"])),
+        await messageOf(new GitRemote(new Git(dir.path, saying(text, rejected), options), dir.path).push(["a:b"])),
       ];
       assert.equal(foundIn([canary], said.join("\n")), [], canary.kind);
     }

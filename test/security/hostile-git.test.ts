@@ -13,7 +13,7 @@ import { Git, gitEnvironment } from "../../reconciler/record/git.ts";
 import { readHistory } from "../../reconciler/record/history.ts";
 import { recordPath } from "../../reconciler/record/layout.ts";
 import { observedRef } from "../../reconciler/record/refs.ts";
-import { listedPrefixes, Remote } from "../../reconciler/record/remote.ts";
+import { GitRemote, listedPrefixes } from "../../reconciler/record/remote.ts";
 import { program } from "../support/example.ts";
 import { hostile } from "../support/hostile.ts";
 import { asOperator, serve } from "../support/http.ts";
@@ -45,9 +45,9 @@ test("A3: an address that Git or a shell could take for something else is refuse
   let refused = 0;
   for (const text of hostile) {
     orders.length = 0;
-    let remote: Remote;
+    let remote: GitRemote;
     try {
-      remote = new Remote(git, text);
+      remote = new GitRemote(git, text);
     } catch (error) {
       refused++;
       assert.match(String(error), /not a Git remote|holds a secret/, text);
@@ -76,7 +76,7 @@ test("A3: Git itself runs nothing for the addresses that are let through", async
     // What names a server would be asked for over the network: these lead nowhere but to ssh, which is ours.
     if (/^(https?|git):/.test(text) || text.length > 4000) continue;
     try {
-      await new Remote(git, text).list();
+      await new GitRemote(git, text).list();
     } catch (error) {
       assert.ok(error instanceof Error && error.name === "Failure", `${text}: ${String(error)}`);
     }
@@ -103,7 +103,7 @@ test("A3: of what a remote lists, only the refs that were asked for are taken", 
   const git = await openGit(dir, () =>
     Promise.resolve({ exit: 0, timedOut: false, stdout: `${lines.join("\n")}\n`, stderr: "" }),
   );
-  const { observed, leader } = await new Remote(git, dir.path).list();
+  const { observed, leader } = await new GitRemote(git, dir.path).list();
   assert.equal([observed, leader], [null, null]);
   assert.equal(listedPrefixes, [main, "refs/heads/observed", "refs/stateward/leader"]);
 });
@@ -136,7 +136,7 @@ test("A3: a remote with branches of hostile names is followed as any other", asy
   assert.ok(made > 30, `${made} refs`);
   await run("git", ["--git-dir", origin, "update-ref", "refs/heads/main", commit]);
   const git = await openGit(dir);
-  const remote = new Remote(git, origin);
+  const remote = new GitRemote(git, origin);
   assert.equal(await remote.list(), { main: commit, observed: null, leader: null });
   await remote.fetch("refs/heads/main", "refs/stateward/main");
   assert.is(
