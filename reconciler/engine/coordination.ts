@@ -9,6 +9,7 @@ import { covers, holdOn, parseSelector, selectorText } from "../plan/holds.ts";
 import type { World } from "../plan/world.ts";
 import { unknownSubject } from "./fleet.ts";
 import type { Engine } from "./loop.ts";
+import { mustBeWritable } from "./writable.ts";
 
 /** Approvals that are kept; an older commit cannot be waiting any more. */
 const approvalsMax = 50;
@@ -161,14 +162,7 @@ export class Coordination implements CoordinationReader, CoordinationWriter {
   private writable(needsWorld?: true): World;
   private writable(needsWorld: false): null;
   private writable(needsWorld = true): World | null {
-    const { fatal, stopping } = this.engine.state();
-    const { role, message } = this.engine.recordStatus();
-    if (fatal !== null || role !== "leading" || stopping) {
-      throw new Failure("transient", fatal ?? (role === "leading" ? "the reconciler is stopping" : message), {
-        reason: "ReadOnly",
-        hint: "send it again to the reconciler that takes over",
-      });
-    }
+    mustBeWritable(this.engine);
     return needsWorld ? this.world() : null;
   }
 }

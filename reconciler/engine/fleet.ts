@@ -14,6 +14,7 @@ import { noteRecovered, outOfQuarantine } from "../plan/recovery.ts";
 import { type AnySubject, currentReport, subjectNames, subjectOf, type World } from "../plan/world.ts";
 import type { Engine } from "./loop.ts";
 import { admitReport, applyVerdict, countUpdate } from "./requests.ts";
+import { mustBeWritable } from "./writable.ts";
 
 export class Fleet implements FleetReader, FleetWriter {
   private readonly engine: Engine;
@@ -91,7 +92,7 @@ export class Fleet implements FleetReader, FleetWriter {
     }
     // What it says could not be taken in now, and an answer would promise that it was (D1).
     if (world.inFlight.has(name)) throw busy(name);
-    this.mustBeWritable();
+    mustBeWritable(this.engine);
     this.sequences.set(name, report.sequence);
     const { incarnation, sequence: number, states, facts } = report;
     this.engine.hear({
@@ -107,12 +108,12 @@ export class Fleet implements FleetReader, FleetWriter {
     });
     await this.engine.visit(name);
     await this.engine.synced(name);
-    this.mustBeWritable();
+    mustBeWritable(this.engine);
   }
 
   async update(name: string | null, state: string, key: string | null): Promise<void> {
     const { world, subject, record } = this.find(name);
-    this.mustBeWritable();
+    mustBeWritable(this.engine);
     const { guards } = world.desired.loaded;
     const next = countUpdate({ record, machines: machinesOf(world, subject), guards }, state, key);
     if (next === null) return this.engine.synced(subject.name);
@@ -122,7 +123,7 @@ export class Fleet implements FleetReader, FleetWriter {
 
   async verdict(name: string, machine: string | null, word: "retry" | "skip"): Promise<void> {
     const { world, subject, record } = this.find(name);
-    this.mustBeWritable();
+    mustBeWritable(this.engine);
     if (word === "retry" && record.lost?.quarantined === true) {
       await this.engine.put(outOfQuarantine(record), `${name}: retry (out of quarantine)`);
       return this.engine.visit(name);
@@ -150,7 +151,7 @@ export class Fleet implements FleetReader, FleetWriter {
 
   async replay(name: string): Promise<void> {
     const { world, subject, record } = this.find(name);
-    this.mustBeWritable();
+    mustBeWritable(this.engine);
     if (world.inFlight.has(name)) throw busy(name);
     if (subject.kind !== "host") throw unknownSubject(name);
     const answering = world.reports.get(name)?.incarnation ?? null;
@@ -162,7 +163,7 @@ export class Fleet implements FleetReader, FleetWriter {
   private find(name: string | null): { world: World; subject: AnySubject; record: SubjectRecord } {
     const world = this.engine.world();
     if (!world) {
-      this.mustBeWritable();
+      mustBeWritable(this.engine);
       throw new Failure("transient", "no good commit yet", {
         reason: "NotReady",
         hint: "see /readyz for the problems",
@@ -171,16 +172,6 @@ export class Fleet implements FleetReader, FleetWriter {
     const subject = name === null ? onlyShared(world) : subjectOf(world, name);
     if (!subject) throw unknownSubject(name ?? "");
     return { world, subject, record: world.records.get(subject.name) ?? emptyRecord(subject.kind, subject.name) };
-  }
-
-  private mustBeWritable(): void {
-    const { fatal, readOnly } = this.engine.state();
-    const { role, message } = this.engine.recordStatus();
-    if (readOnly)
-      throw new Failure("transient", fatal ?? (role === "leading" ? "the reconciler is stopping" : message), {
-        reason: "ReadOnly",
-        hint: "send it again to the reconciler that takes over",
-      });
   }
 }
 
