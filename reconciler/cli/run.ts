@@ -45,6 +45,7 @@ export async function run(options: RunOptions): Promise<number> {
       });
       if (typeof end === "number") return end;
       if (end === "again") repairs = 0;
+      if (end === "damaged" && repairs++ > 0) return 1;
     }
   } finally {
     await rm(join(workspace.data, "run.json"), { force: true });
@@ -152,7 +153,8 @@ const onceEveryMs = 200;
 /** At rest for this many looks in a row means that nothing will move any more. */
 const quietLooks = 10;
 
-type End = number | "again";
+/** An exit status, or why another is started in its place: it does not lead any more, or its mirror cannot be read. */
+type End = number | "again" | "damaged";
 
 async function untilEnd(
   reconciler: Reconciler,
@@ -198,6 +200,12 @@ function signalled(report: Reporter): Promise<number> {
   });
 }
 
+function nextAfter(reconciler: Reconciler, { once }: RunOptions): End {
+  if (once) return 1;
+  if (reconciler.isDeposed()) return "again";
+  return reconciler.isDamaged() ? "damaged" : 1;
+}
+
 /** Resolves when the reconciler cannot go on, or when `--once` has its answer. */
 function watch(
   reconciler: Reconciler,
@@ -213,7 +221,7 @@ function watch(
       quiet = options.once && reconciler.engine.isQuiet() ? quiet + 1 : 0;
       const started = reconciler.engine.world() !== null;
       const first = trouble !== null && !started && reconciler.engine.recordStatus().role !== "standby";
-      if (fatal !== null) finish(reconciler.isDeposed() && !options.once ? "again" : 1);
+      if (fatal !== null) finish(nextAfter(reconciler, options));
       else if (!options.once) return;
       else if (started && ready === total && trouble === null) finish(0);
       else if (first || quiet >= quietLooks || performance.now() > deadline) {

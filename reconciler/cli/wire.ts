@@ -64,6 +64,8 @@ export interface Reconciler {
   readonly leading: Promise<void>;
   /** True once another leads, or the history is in doubt: a new one may be started in its place, to stand by. */
   readonly isDeposed: () => boolean;
+  /** True once the mirror was found damaged: the next start fetches it afresh. */
+  readonly isDamaged: () => boolean;
   stop(): Promise<void>;
 }
 
@@ -72,9 +74,14 @@ export async function startReconciler(options: WireOptions): Promise<Reconciler>
   const { workspace } = options;
   await mkdir(workspace.data, { recursive: true });
   const instance = await instanceOf(workspace.data);
+  let isDamaged = false;
   const { git, desired, record } = await openRepository(options, instance, {
     windowMs: () => engine.settings()?.record.windowMs ?? 1000,
     fenced: (message) => engine.halt(message),
+    damaged: (message) => {
+      isDamaged = true;
+      engine.halt(message);
+    },
   });
   const hosts = createHosts(workspace, () => currentSettings(engine));
   const engine: Engine = new Engine({
@@ -136,6 +143,7 @@ export async function startReconciler(options: WireOptions): Promise<Reconciler>
     url: app.listeningOrigin,
     leading,
     isDeposed: () => record.status().role === "ended",
+    isDamaged: () => isDamaged,
     stop,
   };
 }
@@ -153,7 +161,11 @@ function maintain(git: Git, record: GitRecord, notice: (message: string) => void
 async function openRepository(
   { workspace, notice, alert, takeOver = false, isRestart = false }: WireOptions,
   instance: string,
-  engine: { readonly windowMs: () => number; readonly fenced: (message: string) => void },
+  engine: {
+    readonly windowMs: () => number;
+    readonly fenced: (message: string) => void;
+    readonly damaged: (message: string) => void;
+  },
 ): Promise<{ git: Git; desired: DesiredMirror; record: GitRecord }> {
   const { data } = workspace;
   const git = await openMirror(data, runProcess, { git: workspace.git, notice });
@@ -183,6 +195,7 @@ async function openRepository(
     loader: createLoader(),
     cache: new DocumentCache(join(data, "cache", "documents"), documentVersion),
     heard: (listing) => record.heard(listing),
+    damaged: engine.damaged,
   });
   return { git, desired, record };
 }

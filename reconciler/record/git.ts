@@ -30,6 +30,8 @@ export function gitArguments(dir: string, args: readonly string[]): string[] {
 const constantOptions = [
   "core.fsync=all",
   "core.hooksPath=/dev/null",
+  // What is fetched is seen whole or not at all: a commit never before its files, also when the fetch is killed.
+  "fetch.unpackLimit=1",
   "gc.auto=0",
   "protocol.version=2",
   "protocol.ext.allow=never",

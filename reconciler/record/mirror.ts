@@ -2,7 +2,7 @@
 import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Failure } from "../model/failure.ts";
+import { Failure, messageOf } from "../model/failure.ts";
 import type { DesiredCommit, DesiredReader, Poll, RunProcess } from "../model/ports.ts";
 import { hasErrors, type Problem, sortProblems } from "../model/problem.ts";
 import { type FileChange, isStatePath, type LoadedRepository, type RepositoryLoader } from "../model/repository.ts";
@@ -14,7 +14,7 @@ import { type BareRepository, Git, type GitOptions } from "./git.ts";
 import { removePartialPacks } from "./pack.ts";
 import { clashes, oddEntry } from "./paths.ts";
 import { acceptedRef, observedRef, removeEmptyRefs } from "./refs.ts";
-import { type Listing, type Remote, unreachable } from "./remote.ts";
+import { isCorrupt, type Listing, type Remote, unreachable } from "./remote.ts";
 import { diffTrees, type TreeChange } from "./tree-diff.ts";
 
 /** What stands at the top of a state repository and is read. */
@@ -96,6 +96,8 @@ export interface DesiredOptions extends Omit<FollowOptions, "remote"> {
   readonly cache: DocumentCache;
   /** Hears each listing of the first remote. */
   readonly heard?: (listing: Listing) => void;
+  /** Hears why the mirror cannot be read; the next start fetches it afresh. */
+  readonly damaged?: (message: string) => void;
 }
 
 /** A commit of `main` as it was read. */
@@ -124,7 +126,10 @@ export class DesiredMirror implements DesiredReader {
     try {
       return await this.look();
     } catch (error) {
-      if (error instanceof Failure && error.reason === "GitCorrupt") await markDamaged(this.options.git);
+      if (isCorrupt(error)) {
+        await markDamaged(this.options.git);
+        this.options.damaged?.(`the mirror is damaged: ${messageOf(error)}`);
+      }
       return { kind: "unreachable", message: unreachable(error) };
     }
   }

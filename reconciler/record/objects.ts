@@ -20,6 +20,8 @@ const objectBytesMax = 32_000_000;
 const bulkFrom = 256;
 /** No answer for this long, and the process is ended: a disk that hangs must not hang the reconciler for ever. */
 const stallMs = 60_000;
+/** Characters that are kept of what Git complains about. */
+const saidMax = 2000;
 /** Names in one write. */
 const namesAtOnce = 2000;
 
@@ -79,14 +81,14 @@ export function needed(name: string, type: "commit" | "tree" | "blob", object: G
 }
 
 export function missing(name: string, object: GitObject | null): Failure {
-  return new Failure(
-    "stalled",
-    `object ${name} is ${object === null ? "missing from the mirror" : `a ${object.type}`}`,
-    {
-      reason: "GitCorrupt",
-      hint: "start the reconciler again: it sets the mirror aside and fetches afresh",
-    },
-  );
+  return corrupt(`object ${name} is ${object === null ? "missing from the mirror" : `a ${object.type}`}`);
+}
+
+function corrupt(message: string): Failure {
+  return new Failure("stalled", message, {
+    reason: "GitCorrupt",
+    hint: "start the reconciler again: it sets the mirror aside and fetches afresh",
+  });
 }
 
 interface Request {
@@ -106,6 +108,8 @@ class BatchProcess {
   private current: { id: string; type: string; size: number; data: Buffer; filled: number } | null = null;
   private timer: NodeJS.Timeout | null = null;
   private readonly buffered: boolean;
+  /** Why it ended by itself, if it did: what it said last. */
+  private said = "";
 
   constructor(dir: string, options: readonly string[]) {
     this.buffered = options.includes("--buffer");
@@ -115,10 +119,12 @@ class BatchProcess {
       stdio: ["pipe", "pipe", "pipe"],
     });
     this.child.stdin.on("error", () => {});
-    this.child.stderr.resume();
+    this.child.stderr.on("data", (chunk: Buffer) => {
+      this.said = `${this.said}${chunk.toString()}`.slice(-saidMax);
+    });
     this.child.stdout.on("data", (chunk: Buffer) => this.guarded(() => this.feed(chunk)));
     this.child.once("error", (error) => this.fail(transient(`git cat-file cannot be started: ${error.message}`)));
-    this.child.once("close", () => this.fail(transient("git cat-file ended")));
+    this.child.once("close", () => this.fail(endedBy(this.said)));
     // The process waits for names for as long as this one lives, and keeps it from nothing.
     this.child.unref();
     this.hold(false);
@@ -248,6 +254,18 @@ class BatchProcess {
     this.end();
     for (const { reject } of this.requests.splice(0)) reject(error);
   }
+}
+
+/** Git ends at an object that it finds and cannot read: then the mirror is at fault, and asking again does not help. */
+function endedBy(said: string): Failure {
+  const line = said
+    .trim()
+    .split("\n")
+    .findLast((text) => text.startsWith("fatal: "));
+  const isCorrupt = line !== undefined && /is corrupt\b|^fatal: unable to (read|stream)|cannot read object/.test(line);
+  return isCorrupt
+    ? corrupt(`git cat-file: ${line}`)
+    : transient(`git cat-file ended${line === undefined ? "" : `: ${line}`}`);
 }
 
 function transient(message: string): Failure {

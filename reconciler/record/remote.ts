@@ -72,9 +72,9 @@ export class GitRemote implements Remote {
   }
 
   async fetch(ref: string, into: string): Promise<void> {
-    await this.git.run(["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", this.url, `+${ref}:${into}`], {
-      timeoutMs: fetchTimeoutMs,
-    });
+    const args = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", this.url, `+${ref}:${into}`];
+    const result = await this.git.try(args, { timeoutMs: fetchTimeoutMs });
+    if (result.exit !== 0) throw unreadable(this.git.dir, result.stderr) ?? gitFailure(args, result);
   }
 
   async push(refspecs: readonly string[], options: readonly string[] = []): Promise<PushResult> {
@@ -92,7 +92,7 @@ export class GitRemote implements Remote {
     });
     // With --atomic the others are refused because of one: that one is meant.
     const meant = refused.find(({ why }) => !/atomic (push|transaction) fail/i.test(why)) ?? refused[0];
-    if (!meant) throw this.git.failure(["push"], result);
+    if (!meant) throw unreadable(this.git.dir, result.stderr) ?? this.git.failure(["push"], result);
     return { kind: "refused", ref: meant.ref, message: withoutCredentials(this.git.hide(meant.why)) };
   }
 
@@ -110,8 +110,37 @@ export function unreachable(error: unknown): string {
 const corruptWords =
   /(bad object|missing (blob|tree|commit)|unable to read( sha1 file of| tree)?|invalid sha1 pointer|corrupt loose object|loose object) \(?'?[0-9a-f]{40}|object file \S+ is empty|packfile \S+ (cannot|does not)|inflate: data stream error|not a git repository|bad config line|bad object refs\/stateward/i;
 
+/** Objects and packs that cannot be read, whoever has them. */
+const unreadableWords =
+  /is corrupt\b|corrupt loose object|data stream error|not a GIT packfile|packfile \S+ |bad object/;
+/** What has come from the remote, or what a remote on this machine says of its own files: those it names from its own folder. */
+const remoteWords =
+  /bad object at offset|unpack-objects failed|invalid index-pack output|remote error:|\s\.\/objects\//;
+
+/**
+ * Whose objects they are that Git cannot read: it names those of the mirror by their path. Null when it speaks of something else. A
+ * mirror must not be given up because of a remote that is damaged: it may be the last sound copy.
+ */
+function unreadable(dir: string, stderr: string): Failure | null {
+  const lines = stderr.split("\n").filter((line) => !line.startsWith("remote:"));
+  const first = lines.find((line) => unreadableWords.test(line));
+  if (first === undefined) return null;
+  const ours = lines.find((line) => line.includes(`${dir}/objects/`));
+  if (ours !== undefined)
+    return new Failure("stalled", `git cannot read the mirror: ${ours}`, {
+      reason: "GitCorrupt",
+      hint: "start the reconciler again: it sets the mirror aside and fetches afresh",
+    });
+  const theirs = lines.find((line) => remoteWords.test(line));
+  if (theirs === undefined) return null;
+  return new Failure("transient", `the remote has objects that cannot be read: ${withoutCredentials(theirs.trim())}`, {
+    reason: "RemoteDamaged",
+    hint: "run git fsck there; what is missing may be in the mirror of this reconciler, or in a clone",
+  });
+}
+
 /** True for failures in which the mirror itself is at fault, so that trying again does not help. */
 export function isCorrupt(error: unknown): boolean {
-  if (!(error instanceof Failure)) return false;
+  if (!(error instanceof Failure) || error.reason === "RemoteDamaged") return false;
   return error.reason === "GitCorrupt" || (!error.message.includes("remote:") && corruptWords.test(error.message));
 }
