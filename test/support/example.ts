@@ -36,10 +36,10 @@ export class Reconciler {
   output = "";
   private readonly ended: Promise<number>;
 
-  constructor(folder: string, listen: string, more: readonly string[] = []) {
-    this.child = spawn(process.execPath, [program, "--folder", folder, "run", "--listen", listen, ...more], {
-      stdio: ["ignore", "pipe", "pipe"],
-    });
+  /** `node`: options of Node itself, such as a module that is loaded first. */
+  constructor(folder: string, listen: string, more: readonly string[] = [], node: readonly string[] = []) {
+    const args = [...node, program, "--folder", folder, "run", "--listen", listen, ...more];
+    this.child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] });
     for (const stream of [this.child.stdout, this.child.stderr])
       stream?.on("data", (chunk: Buffer) => (this.output += chunk.toString()));
     this.ended = new Promise((resolve) => this.child.once("close", (code) => resolve(code ?? -1)));
