@@ -98,12 +98,16 @@ interface Reporter {
   readonly started: (reconciler: Reconciler) => void;
 }
 
+const logBytesKept = 1_000_000;
+
 /** People read lines on standard output; programs read JSON lines there (`--json`), and always in `stateward.log`. */
 function createReporter(workspace: Workspace, options: RunOptions): Reporter {
   const destination = pino.destination({
     dest: options.json ? 1 : join(workspace.data, "stateward.log"),
     sync: true,
     mkdir: true,
+    // What a full disk does not take is kept for a while.
+    maxLength: logBytesKept,
   });
   const log = pino(
     { base: null, timestamp: () => `,"time":"${isoTime(Date.now())}"` },
@@ -112,6 +116,12 @@ function createReporter(workspace: Workspace, options: RunOptions): Reporter {
   const hide = (text: string): string => workspace.secrets.hide(text);
   const sayLine = gathered((text) => process.stdout.write(text));
   let reconciler: Reconciler | null = null;
+  let hasToldLog = false;
+  // A log that cannot be written ends nothing: what must be kept is in the journal, which does.
+  destination.on("error", (error: Error) => {
+    if (!hasToldLog) say(paint("red", `the log cannot be written: ${error.message}`));
+    hasToldLog = true;
+  });
   const say = (text: string): void => {
     if (options.json) return;
     const progress = reconciler?.engine.progress();
