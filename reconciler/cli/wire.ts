@@ -28,17 +28,9 @@ import { GitRecord } from "../record/store.ts";
 import { TipsFile } from "../record/tips.ts";
 import { createApp } from "../server/app.ts";
 import { loadTokenKey } from "../server/tokens.ts";
+import { SteadyClock } from "./steady-clock.ts";
 import { version } from "./version.ts";
 import { createLoader, hookSecretFile, tokenKeyFile, type Workspace } from "./workspace.ts";
-
-export const systemClock: Clock = {
-  now: () => Date.now(),
-  after: (ms, wake) => {
-    // Timers of Node end at 2^31 ms; a longer wait is looked at again on the way.
-    const timer = setTimeout(wake, Math.min(ms, 2 ** 31 - 1));
-    return () => clearTimeout(timer);
-  },
-};
 
 export interface WireOptions {
   readonly workspace: Workspace;
@@ -74,6 +66,7 @@ export async function startReconciler(options: WireOptions): Promise<Reconciler>
   const { workspace } = options;
   await mkdir(workspace.data, { recursive: true });
   const instance = await instanceOf(workspace.data);
+  const clock = new SteadyClock();
   let isDamaged = false;
   const { git, desired, record } = await openRepository(options, instance, {
     windowMs: () => engine.settings()?.record.windowMs ?? 1000,
@@ -83,9 +76,9 @@ export async function startReconciler(options: WireOptions): Promise<Reconciler>
       engine.halt(message);
     },
   });
-  const hosts = createHosts(workspace, () => currentSettings(engine));
+  const hosts = createHosts(workspace, clock, () => currentSettings(engine));
   const engine: Engine = new Engine({
-    clock: systemClock,
+    clock,
     desired,
     record,
     looker: hosts.hosts,
@@ -104,10 +97,16 @@ export async function startReconciler(options: WireOptions): Promise<Reconciler>
   // Whoever waits for it hears of it; until then it is nobody's.
   leading.catch(() => {});
   await engine.poll();
-  const fleet = new Fleet(engine, systemClock);
+  const fleet = new Fleet(engine, clock);
   const maintenance = maintain(git, record, options.notice);
   const schedule = new PollSchedule(engine);
+  clock.watch((message) => {
+    options.notice(`${message}: what hosts said before does not count any more`);
+    engine.listenAnew();
+    schedule.again();
+  });
   const shutDown = async (app: FastifyInstance | null): Promise<void> => {
+    clock.stop();
     schedule.stop();
     maintenance.stop();
     await app?.close();
@@ -123,6 +122,7 @@ export async function startReconciler(options: WireOptions): Promise<Reconciler>
     fleet,
     engine,
     instance,
+    clock,
     repository: { wake: () => void engine.poll(), archive: () => record.archive(new Date()) },
   }).catch(async (error: unknown) => {
     await shutDown(null).catch(() => {});
@@ -220,7 +220,11 @@ function currentSettings(engine: Engine): Settings {
 }
 
 /** Folders of local hosts and ssh settings come from the settings in force when a host is first spoken to. */
-function createHosts(workspace: Workspace, settings: () => Settings): { hosts: Hosts; close: () => Promise<void> } {
+function createHosts(
+  workspace: Workspace,
+  clock: Clock,
+  settings: () => Settings,
+): { hosts: Hosts; close: () => Promise<void> } {
   let local: LocalTransport | null = null;
   let ssh: SshTransport | null = null;
   const sshOptions = (): ConstructorParameters<typeof SshTransport>[0] => {
@@ -239,7 +243,7 @@ function createHosts(workspace: Workspace, settings: () => Settings): { hosts: H
   };
   const controller = new Controller(join(workspace.data, "work"), runProcess);
   return {
-    hosts: new Hosts({ transportOf, controller, now: () => systemClock.now(), secrets: workspace.secrets }),
+    hosts: new Hosts({ transportOf, controller, now: () => clock.now(), secrets: workspace.secrets }),
     close: async () => ssh?.close(),
   };
 }
@@ -263,6 +267,12 @@ class PollSchedule {
     void this.task?.stop();
     void this.task?.destroy();
     this.task = null;
+  }
+
+  /** Cron expressions are looked at by the time of day: what waits for the next one waits for ever when that was set back. */
+  again(): void {
+    this.expression = "";
+    this.follow();
   }
 
   private follow(): void {
@@ -296,12 +306,13 @@ interface Served {
   readonly fleet: Fleet;
   readonly engine: Engine;
   readonly instance: string;
+  readonly clock: Clock;
   readonly repository: RepositoryControl;
 }
 
 async function listen(
   { workspace, listen: wanted }: WireOptions,
-  { fleet, engine, instance, repository }: Served,
+  { fleet, engine, instance, clock, repository }: Served,
 ): Promise<FastifyInstance> {
   const key = await loadTokenKey(tokenKeyFile(workspace));
   const secret = (await readFile(hookSecretFile(workspace)).catch(() => null))?.toString().trim() ?? "";
@@ -309,7 +320,7 @@ async function listen(
   const address = wanted ?? engine.settings()?.http.listen ?? "127.0.0.1:8640";
   const stateAccess = (): "token" | "open" => engine.settings()?.http.stateAccess ?? "token";
   for (const value of [key.toString("hex"), secret]) workspace.secrets.add(value);
-  const coordination = new Coordination(engine, systemClock, (text) => hideAll(workspace, engine, text));
+  const coordination = new Coordination(engine, clock, (text) => hideAll(workspace, engine, text));
   const hide = (text: string): string => workspace.secrets.hide(text);
   const said = { fleet, coordination, key, stateAccess, version, instance, repository, hookSecret, hide };
   const app = await createApp(said);

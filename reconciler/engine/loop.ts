@@ -187,6 +187,23 @@ export class Engine {
     return written;
   }
 
+  /**
+   * The clock was set, or nobody could be heard for a while: reports from before it cannot be told from old ones. What holds after a
+   * start holds again.
+   */
+  listenAnew(): void {
+    this.listeningSince = this.ports.clock.now();
+    this.isRestart = true;
+    this.reports.clear();
+    this.limits.touchAll();
+    const world = this.world();
+    if (world === null) return;
+    this.wakeAll(world);
+    this.queue.wake(fleetName);
+    for (const { name, transport } of world.desired.loaded.repository.hosts.values())
+      if (transport !== "agent") this.looks.now(name);
+  }
+
   private wakeAll({ desired }: World): void {
     for (const name of desired.loaded.repository.hosts.keys()) {
       this.limits.touch(name);

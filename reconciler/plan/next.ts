@@ -161,7 +161,8 @@ function waitForRetry({ entry, settings, now }: MachineWorld, transition: Transi
     return { kind: "stalled", reason: "AttemptsExhausted", message };
   }
   const at = Date.parse(attempt.retryAt ?? "");
-  if (at <= now) return null;
+  // Nobody waits for longer than that: a later time was written before the clock was set back.
+  if (at <= now || at - now > 2 * settings.attempts.backoffMaxMs) return null;
   return {
     kind: "wait",
     reason: "Backoff",

@@ -74,7 +74,7 @@ export class GitRemote implements Remote {
   async fetch(ref: string, into: string): Promise<void> {
     const args = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", this.url, `+${ref}:${into}`];
     const result = await this.git.try(args, { timeoutMs: fetchTimeoutMs });
-    if (result.exit !== 0) throw unreadable(this.git.dir, result.stderr) ?? gitFailure(args, result);
+    if (result.exit !== 0) throw unreadable(this.git.dir, result.stderr) ?? this.git.failure(args, result);
   }
 
   async push(refspecs: readonly string[], options: readonly string[] = []): Promise<PushResult> {

@@ -163,6 +163,16 @@ test("a failed step is tried again with backoff, then the host is stalled with t
   assert.is(stateOf(rig, "a"), "d");
 });
 
+test("L1: a failed step is tried again soon though the clock was set back by a day meanwhile", async () => {
+  const hosts = new FakeHosts();
+  hosts.onStep = () => failed;
+  const { record } = await start(chainFiles("d"), { hosts });
+  assert.is(hosts.log.length, 1);
+  const rig = await start(chainFiles("d"), { hosts, record, clock: new ManualClock(noon - 86_400_000) });
+  await rig.clock.pass(60_000);
+  assert.is(hosts.log.length, 5);
+});
+
 test("skip goes on without the step that fails", async () => {
   const hosts = new FakeHosts();
   hosts.onStep = ({ step }) => (step.key === "to-b" ? failed : { kind: "ok", output: "" });
