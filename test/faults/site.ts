@@ -50,10 +50,8 @@ export interface StartOptions {
 }
 
 export interface SiteOptions {
-  /** Machines by name, as JSON; further ones, or others in place of the usual `svc`. */
-  readonly machines?: Readonly<Record<string, object>>;
-  /** Lines of stateward.yaml after the usual ones. */
-  readonly settings?: string;
+  /** Further machines by name, as JSON; their steps may add lines to the file of effects. */
+  readonly machines?: (effectsFile: string) => Readonly<Record<string, object>>;
 }
 
 export class Site implements AsyncDisposable {
@@ -91,10 +89,10 @@ export class Site implements AsyncDisposable {
     await mkdir(join(site.folder, "machines"), { recursive: true });
     await mkdir(join(site.folder, "hosts"));
     await writeFile(site.effectsFile, "");
-    const machines = { svc: serviceMachine(site), dial: dialMachine(), ...options.machines };
+    const machines = { svc: serviceMachine(site), dial: dialMachine(), ...options.machines?.(site.effectsFile) };
     for (const [name, machine] of Object.entries(machines))
       await writeFile(join(site.folder, `machines/${name}.yaml`), JSON.stringify({ machine: name, ...machine }));
-    await writeFile(join(site.folder, "stateward.yaml"), `${settings}${options.settings ?? ""}`);
+    await writeFile(join(site.folder, "stateward.yaml"), settings);
     await writeFile(join(site.folder, "hosts/probe.yaml"), "host: probe\ntransport: agent\nmachines: [dial]\n");
     await git(site.folder, "init", "--quiet");
     await site.aim("s1");
@@ -185,9 +183,14 @@ export class Site implements AsyncDisposable {
   }
 
   /** The agent reports a state of its dial: resolves to whether that was acknowledged. */
-  async report(to: Running, state: string): Promise<boolean> {
-    const body = { incarnation: "probe-life-0001", sequence: ++this.sequence, states: { dial: state } };
-    const { status } = await this.call(to, `/v1/hosts/${probe}/reports`, body).catch(() => ({ status: 0 }));
+  report(to: Running, state: string): Promise<boolean> {
+    return this.hear(to, probe, { dial: state });
+  }
+
+  /** The agent of a host reports: resolves to whether that was acknowledged. */
+  async hear(to: Running, host: string, states: Readonly<Record<string, string>>): Promise<boolean> {
+    const body = { incarnation: `${host}-life-0001`, sequence: ++this.sequence, states };
+    const { status } = await this.call(to, `/v1/hosts/${host}/reports`, body).catch(() => ({ status: 0 }));
     return status === 202;
   }
 
