@@ -105,19 +105,7 @@ export async function startReconciler(options: WireOptions): Promise<Reconciler>
     engine.listenAnew();
     schedule.again();
   });
-  const shutDown = async (app: FastifyInstance | null): Promise<void> => {
-    clock.stop();
-    schedule.stop();
-    maintenance.stop();
-    await app?.close();
-    try {
-      await engine.stop();
-      await record.release();
-    } finally {
-      await record.close();
-      await hosts.close();
-    }
-  };
+  const shutDown = ending(engine, record, hosts, [clock, schedule, maintenance]);
   const app = await listen(options, {
     fleet,
     engine,
@@ -145,6 +133,26 @@ export async function startReconciler(options: WireOptions): Promise<Reconciler>
     isDeposed: () => record.status().role === "ended",
     isDamaged: () => isDamaged,
     stop,
+  };
+}
+
+/** What ends a reconciler in order, with its HTTP interface if it has one yet. */
+function ending(
+  engine: Engine,
+  record: GitRecord,
+  hosts: { close(): Promise<void> },
+  timers: readonly { stop(): void }[],
+): (app: FastifyInstance | null) => Promise<void> {
+  return async (app) => {
+    for (const timer of timers) timer.stop();
+    await app?.close();
+    try {
+      await engine.stop();
+      await record.release();
+    } finally {
+      await record.close();
+      await hosts.close();
+    }
   };
 }
 
@@ -180,8 +188,13 @@ async function openRepository(
     remote,
     tips,
     journalDir: join(data, "journal"),
-    // An embedded origin is this folder's own: nobody else can lead.
-    leadership: { instance, host: hostname(), takeOver: takeOver || workspace.embedded },
+    // An embedded origin is this folder's own: nobody else can lead. Who was deposed may have been so by a copy of its own folder, whose
+    // signs bear the same name: from then on it waits like anybody else, or the two would take the lead from each other for ever.
+    leadership: {
+      instance: isRestart ? randomUUID() : instance,
+      host: hostname(),
+      takeOver: takeOver || workspace.embedded,
+    },
     isRestart,
     windowMs: engine.windowMs,
     onFenced: engine.fenced,
