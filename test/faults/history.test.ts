@@ -184,12 +184,20 @@ test("D1, D6: the remote is damaged: it is said, the mirror is kept, reports are
   await running.reconciler.says("the desired branch cannot be followed");
   assert.ok(await site.report(running, "d1"));
   await nothingStarts(site);
+  // Nor is it given up at a start: it may be the last sound copy there is.
+  await running.kill();
+  const again = await site.start("r1");
+  assert.match(
+    again.reconciler.output,
+    /the desired branch cannot be followed: the remote has objects that cannot be read/,
+  );
+  await nothingStarts(site);
   await rm(pack);
   await writeFile(pack, good);
   for (const [path, content] of kept) await writeFile(path, content);
-  await site.arrived(running);
+  await site.arrived(again);
   await until("it is in the record", () => dialIs(site, "d1"));
-  assert.not.match(running.reconciler.output, /mirror was damaged/);
+  assert.not.match(`${running.reconciler.output}${again.reconciler.output}`, /mirror was damaged/);
   await site.judge();
 });
 
