@@ -92,7 +92,10 @@ export class GitRemote implements Remote {
     });
     // With --atomic the others are refused because of one: that one is meant.
     const meant = refused.find(({ why }) => !/atomic (push|transaction) fail/i.test(why)) ?? refused[0];
-    if (!meant) throw unreadable(this.git.dir, result.stderr) ?? this.git.failure(["push"], result);
+    const failed = (): Failure => unreadable(this.git.dir, result.stderr) ?? this.git.failure(["push"], result);
+    if (!meant) throw failed();
+    // The server got no pack because ours could not be made: it is not the one that is at fault.
+    if (/unpacker error/i.test(meant.why) && isCorrupt(failed())) throw failed();
     return { kind: "refused", ref: meant.ref, message: withoutCredentials(this.git.hide(meant.why)) };
   }
 
@@ -108,7 +111,7 @@ export function unreachable(error: unknown): string {
 
 /** What Git says of objects and packs that it cannot read. What a server says (`remote:`) is about the server. */
 const corruptWords =
-  /(bad object|missing (blob|tree|commit)|unable to read( sha1 file of| tree)?|invalid sha1 pointer|corrupt loose object|loose object) \(?'?[0-9a-f]{40}|object file \S+ is empty|packfile \S+ (cannot|does not)|inflate: data stream error|not a git repository|bad config line|bad object refs\/stateward/i;
+  /(bad object|missing (blob|tree|commit)|could not read|failed to traverse parents of commit|unable to read( sha1 file of| tree)?|invalid sha1 pointer|corrupt loose object|loose object) \(?'?[0-9a-f]{40}|object file \S+ is empty|packfile \S+ (cannot|does not)|inflate: data stream error|not a git repository|bad config line|bad object refs\/stateward/i;
 
 /** Objects and packs that cannot be read, whoever has them. */
 const unreadableWords =

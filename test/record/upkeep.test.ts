@@ -250,6 +250,24 @@ test("a damaged mirror is set aside and fetched afresh, and the journal is appli
   assert.equal(states(subjects.values()), ["a busy"]);
 });
 
+test("L1: a mirror that loses its packs while it is pushed from is found damaged, though the server was the one that refused", async () => {
+  await using dir = await tempFolder();
+  const data = join(dir.path, "r");
+  await using first = await lead(dir.path, change("a", "on"), change("b", "on"));
+  const folder = join(data, "mirror.git/objects/pack");
+  for (const name of await readdir(folder)) await rm(join(folder, name));
+  await first.store.append(change("a", "busy"));
+  await first.store.flush().catch(() => {});
+  assert.match(first.fenced.join("\n"), /mirror is damaged/);
+  const notices: string[] = [];
+  await openMirror(data, runProcess, { notice: (text) => notices.push(text) });
+  assert.match(notices.join("\n"), /was damaged/);
+  await using second = await openStore(first.remote.path, data);
+  assert.equal(states((await second.store.load()).subjects), ["a busy", "b on"]);
+  await second.store.flush();
+  await first.remote.fsck();
+});
+
 test("a long journal is written anew with the last word on each subject, and loses nothing", async () => {
   await using dir = await tempFolder();
   const { journal } = await Journal.open(join(dir.path, "j"));
