@@ -23,7 +23,7 @@ export const s2: Checker = {
         violations.push({
           promise: "S2",
           at,
-          message: `${key} began for the ${count}. time, with ${retries.length} retries`,
+          message: `${key} began for the ${count}. time, with ${retries.length} retries and replays`,
         });
       }
     }
