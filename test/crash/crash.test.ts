@@ -1,6 +1,6 @@
 // The real process is killed at its crash points, started again, and judged by what it has left. Each point is killed at before its work,
 // while that is under way, and after it; half of the times another folder goes on from the remote alone. From the environment:
-//   CRASH_POINTS=12        so many points of three scenarios, chosen by the seed (default)
+//   CRASH_POINTS=8         so many points of three scenarios, chosen by the seed (default)
 //   CRASH_POINTS=all       each point once, at a phase chosen by the seed
 //   CRASH_POINTS=every     each point in every phase that it was seen in
 //   CRASH_POINTS=TEXT      each whose name has that in it, such as `record/journal.ts` or `Journal.write sync:after`, in every phase
@@ -14,7 +14,7 @@ import { openGround } from "./ground.ts";
 import { scenarios } from "./scenarios/all.ts";
 import type { Scenario } from "./scenarios/common.ts";
 
-const chosen = process.env.CRASH_POINTS ?? "12";
+const chosen = process.env.CRASH_POINTS ?? "8";
 const seed = Number(process.env.CRASH_SEED ?? Date.now() % 1_000_000);
 const [shard = 1, shards = 1] = (process.env.CRASH_SHARD ?? "1/1").split("/").map(Number);
 const isLong = process.env.CRASH_POINTS !== undefined;

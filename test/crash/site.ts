@@ -431,11 +431,15 @@ export class Site implements AsyncDisposable {
 }
 
 /** `svc` of a host, as a reconciler says: its state, and the reason of its condition. Empty when it does not say. */
-export async function svcOf(site: Site, run: Run, host: string): Promise<{ state: string; reason: string }> {
+export async function svcOf(
+  site: Site,
+  run: Run,
+  host: string,
+): Promise<{ state: string; reason: string; isHeard: boolean }> {
   const view = (await site.get(run, `/v1/hosts/${host}`)) as Partial<SubjectView> | null;
   const machine = view?.machines?.find(({ machine }) => machine === "svc");
   const ready = machine?.conditions.find(({ type }) => type === "Ready");
-  return { state: machine?.state ?? "", reason: ready?.reason ?? "" };
+  return { state: machine?.state ?? "", reason: ready?.reason ?? "", isHeard: view?.reachable === true };
 }
 
 /** Where a process serves last; empty before it does. */

@@ -2,6 +2,7 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import { svcOf } from "../site.ts";
 import { heard, reaches, type Scenario, talk } from "./common.ts";
 
 /** A second folder takes the lead by a person's word; the first one finds that out, and stands by until the second one ends. */
@@ -37,7 +38,9 @@ export const inquiry: Scenario = {
     await site.kill(first);
     const second = await site.start({ data: "a" });
     await talk(site, second, 2);
-    await pause(500);
+    await site.until("the host is heard", async () => (await svcOf(site, second, "a")).isHeard);
+    // The host is asked, and says that the step still runs.
+    await pause(1000);
     await site.undisturb();
     await reaches(site, second, "a", "serving");
     await site.release(second, "b");
