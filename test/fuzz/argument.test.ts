@@ -15,7 +15,7 @@ import { parseHost } from "../../reconciler/model/subject.ts";
 import { type RenderResult, renderAction } from "../../reconciler/model/template.ts";
 import type { Action, Host } from "../../reconciler/model/types.ts";
 import { gitArguments } from "../../reconciler/record/git.ts";
-import { Remote } from "../../reconciler/record/remote.ts";
+import { GitRemote } from "../../reconciler/record/remote.ts";
 import { suite } from "../support/suite.ts";
 import { tempFolder } from "../support/temp.ts";
 import { load } from "../support/world.ts";
@@ -225,9 +225,9 @@ test("A3: Git gets constant options, and whatever is data behind --", async () =
         run: (args: string[]) => Promise.resolve(calls.push(args)).then(() => ""),
         try: (args: string[]) => Promise.resolve(calls.push(args)).then(() => answer),
       };
-      let remote: Remote;
+      let remote: GitRemote;
       try {
-        remote = new Remote(git as never, url);
+        remote = new GitRemote(git as never, url);
       } catch {
         return;
       }
