@@ -65,7 +65,7 @@ export class SimDisk {
         this.files.set(to, { data, synced: data.length });
       },
       rename: async (from, to) => {
-        for (const [path, file] of [...this.files]) {
+        for (const [path, file] of Array.from(this.files)) {
           if (path !== from && !path.startsWith(`${from}/`)) continue;
           this.files.delete(path);
           this.files.set(to + path.slice(from.length), file);

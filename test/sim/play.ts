@@ -133,6 +133,7 @@ export class Stage implements SimWorld {
 
   // oxlint-disable-next-line max-lines-per-function -- a table: a few lines a kind
   private fault(act: Act): void {
+    // oxlint-disable-next-line switch-exhaustiveness-check -- what people do is done by then
     switch (act.kind) {
       case "kill":
       case "cut-power":
@@ -429,8 +430,8 @@ function isRefusal({ kind, reason }: Failure): boolean {
 
 /** A file of the record as checkers read it. */
 function parseSubject(text: string, name?: string): SubjectInRecord {
-  const value = JSON.parse(text) as Record<string, unknown> & SubjectInRecord;
-  const own = name ?? (value.host as string | undefined) ?? (value.group as string | undefined) ?? fleetName;
+  const value = JSON.parse(text) as Partial<SubjectInRecord> & { readonly host?: string; readonly group?: string };
+  const own = name ?? value.host ?? value.group ?? fleetName;
   const { incarnation = null, former = [], machines = {}, holds, braked } = value;
   return {
     name: own,

@@ -108,6 +108,7 @@ function machineFile(machine: MachineSketch): object {
     drift: machine.drift,
     recovery: {
       lost_after: "40s",
+      // oxlint-disable-next-line no-thenable -- the format's own word
       then: machine.recovery,
       ...(machine.recovery === "replace" ? { replace: repair("replace") } : {}),
     },

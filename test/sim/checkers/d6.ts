@@ -37,14 +37,19 @@ function judge(history: History, branch: "main" | "observed"): Violation[] {
   const violations: Violation[] = [];
   const followed = new Map<string, string>();
   const doubted = new Map<string, number>();
+  const listed = new Map<string, string>();
   const open = new Set<string>();
   for (const event of history.events) {
+    if (event.kind === "listed" && event[branch] !== null) listed.set(event.process, event[branch]);
     if (event.kind === "listed") note(event, event[branch], { above, followed, doubted });
     forget(event, branch, { followed, doubted });
     // What it has written, or written under, it has followed.
     const tip = event.kind !== "pushed" ? null : branch === "main" ? event.desired : event.commit;
-    if (event.kind === "pushed" && event.process !== null && tip !== null && !doubted.has(event.process))
-      followed.set(event.process, tip);
+    if (event.kind === "pushed" && event.process !== null && tip !== null && !doubted.has(event.process)) {
+      // What was accepted may wait for a word, with what was in force before it still in force.
+      const told = listed.get(event.process);
+      if (told === undefined || branch === "observed" || above(told).has(tip)) followed.set(event.process, tip);
+    }
     if (event.kind === "began" && event.transition !== null) {
       const key = `${event.process} ${event.host} ${event.machine} ${event.transition.from} ${event.transition.to}`;
       const since = doubted.get(event.process);

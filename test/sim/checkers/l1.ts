@@ -6,6 +6,7 @@ import {
   type HostAtRest,
   type HostFacts,
   type MachineInRecord,
+  type SubjectInRecord,
   type Violation,
 } from "../history.ts";
 
@@ -33,7 +34,7 @@ export const l1: Checker = {
       }),
     );
     const isBraked = (memory.get("@fleet")?.holds ?? []).length > 0;
-    const parked = stuck.filter((item) => isParked(item) || isOutOfRoom(item, desired, rest.hosts));
+    const parked = stuck.filter((item) => isParked(item) || isOutOfRoom(item, desired, { hosts: rest.hosts, memory }));
     return stuck.flatMap((item) => {
       const waitsForOthers = othersReasons.has(item.reason) && (parked.length > 0 || isBraked);
       if (parked.includes(item) || waitsForOthers) return [];
@@ -79,7 +80,11 @@ function isParked({ host, target, entry, reason, message }: Stuck): boolean {
 const shareDefault = 0.1;
 
 /** It waits for room in a group, and that is really taken by hosts that are not up. */
-function isOutOfRoom({ host, machine, reason }: Stuck, desired: DesiredFacts, hosts: readonly HostAtRest[]): boolean {
+function isOutOfRoom(
+  { host, machine, reason }: Stuck,
+  desired: DesiredFacts,
+  { hosts, memory }: { readonly hosts: readonly HostAtRest[]; readonly memory: ReadonlyMap<string, SubjectInRecord> },
+): boolean {
   if (reason !== "GroupLimit") return false;
   const groups = [
     ...desired.groups.map(({ name, maxUnavailable }) => ({
@@ -88,11 +93,15 @@ function isOutOfRoom({ host, machine, reason }: Stuck, desired: DesiredFacts, ho
     })),
     { limit: null, members: desired.hosts.filter(({ targets }) => machine in targets) },
   ];
-  const isUp = ({ name, targets }: HostFacts): boolean => {
+  const isUp = ({ name, targets, transport }: HostFacts): boolean => {
     const states = hosts.find((other) => other.name === name)?.states ?? {};
-    return Object.keys(targets).every((own) =>
-      desired.machines.find((sketch) => sketch.name === own)?.available.includes(states[own] ?? ""),
-    );
+    // One whose service does not answer says that it is up, and its record says otherwise.
+    return Object.keys(targets).every((own) => {
+      const entry = memory.get(name)?.machines[own];
+      const available = desired.machines.find((sketch) => sketch.name === own)?.available ?? [];
+      const isKnown = transport === "agent" || available.includes(states[own] ?? "");
+      return isKnown && available.includes(entry?.state ?? "") && entry?.attempt === null;
+    });
   };
   return groups.some(({ limit, members }) => {
     const most = limit ?? Math.max(1, Math.floor(members.length * shareDefault));
