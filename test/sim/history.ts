@@ -179,6 +179,7 @@ export type What =
       readonly incarnation: string;
       readonly sequence: number;
       readonly states: Readonly<Record<string, string>>;
+      readonly sentAt: number;
       readonly answer: Answer;
     }
   | {

@@ -5,6 +5,7 @@ import { Failure } from "../../reconciler/model/failure.ts";
 import { fleetName } from "../../reconciler/model/record.ts";
 import { RepositoryLoader } from "../../reconciler/model/repository.ts";
 import { windowError } from "../../reconciler/plan/windows.ts";
+import { observedRef } from "../../reconciler/record/refs.ts";
 import { AllObjects, SimServer } from "./git.ts";
 import type { Answer, Happening, History, SubjectInRecord, What, Word } from "./history.ts";
 import { type SimHost, SimHosts } from "./hosts.ts";
@@ -23,6 +24,8 @@ const calmMs = 45 * 60_000;
 /** It is looked at this often whether everything is at rest; then so many times more, to see that it stays. */
 const sliceMs = 60_000;
 const restSlices = 4;
+/** Nothing is done for so long: what is not in its target by then is parked, and waits for nothing that time would bring. */
+const stuckMs = 16 * 60_000;
 const stepsMax = 400_000;
 
 export interface Played extends History {
@@ -262,11 +265,21 @@ export class Stage implements SimWorld {
     const process = this.leading() ?? this.random.pick(this.processes);
     const report = { incarnation, sequence, states: {}, facts: {} };
     const { name } = host;
+    const sentAt = this.time.now;
     this.ask(
       process,
       ({ fleet }) => fleet.report(name, report),
       (answer) =>
-        this.note({ kind: "reported", process: process.name, host: name, incarnation, sequence, states: {}, answer }),
+        this.note({
+          kind: "reported",
+          process: process.name,
+          host: name,
+          incarnation,
+          sequence,
+          states: {},
+          sentAt,
+          answer,
+        }),
     );
   }
 
@@ -325,7 +338,9 @@ export class Stage implements SimWorld {
     const here = this.processes.find(({ name }) => name === process);
     const remote = this.remoteRecord().find(({ name }) => name === host);
     const says = (record: SubjectInRecord | undefined): boolean => record?.machines[machine]?.attempt?.step === step;
-    let latest = remote;
+    // What was pushed is in the mirror, also when the remote was moved back since.
+    const pushed = here?.folder.mirror.refs.get(observedRef) ?? null;
+    let latest = pushed === null ? remote : (this.recordAt(pushed).find(({ name }) => name === host) ?? remote);
     for (const line of here?.folder.disk.texts(`${here.folder.name}/journal`).flatMap((text) => text.split("\n")) ??
       []) {
       if (!line.includes(`"${host}"`)) continue;
@@ -344,7 +359,10 @@ export class Stage implements SimWorld {
   }
 
   private remoteRecord(): SubjectInRecord[] {
-    const tip = this.server.refs.get("refs/heads/observed") ?? null;
+    return this.recordAt(this.server.refs.get("refs/heads/observed") ?? null);
+  }
+
+  private recordAt(tip: string | null): SubjectInRecord[] {
     return [...this.all.files(tip)].flatMap(([path, id]) =>
       path === "stateward.json" ? [] : [parseSubject(this.all.text(id))],
     );
@@ -378,8 +396,13 @@ export class Stage implements SimWorld {
     this.note({ kind: "calm" });
     const end = this.time.now + calmMs;
     let rest = 0;
-    while (this.time.now < end && rest < restSlices) {
+    let acts = this.events.length;
+    let actedAt = this.time.now;
+    while (this.time.now < end && rest < restSlices && this.time.now - actedAt < stuckMs) {
       await this.time.pass(this.time.now + sliceMs, stepsMax);
+      if (this.events.slice(acts).some(({ kind }) => kind === "began" || kind === "marked" || kind === "pushed"))
+        actedAt = this.time.now;
+      acts = this.events.length;
       rest = this.isResting() ? rest + 1 : 0;
       this.restingSince = rest > 0 ? (this.restingSince ?? this.time.now) : null;
     }

@@ -10,19 +10,24 @@ export const r3: Checker = {
 
 function stale(history: History): Violation[] {
   const violations: Violation[] = [];
-  const seen = new Map<string, number>();
+  const seen = new Map<string, { readonly at: number; readonly sequence: number }[]>();
   const record = new RecordNow();
   for (const event of history.events) {
     record.take(event);
     if (event.kind === "started")
       for (const key of seen.keys()) if (key.startsWith(`${event.process} `)) seen.delete(key);
     if (event.kind !== "reported" || event.answer !== "taken") continue;
-    const { at, process, host, incarnation, sequence } = event;
+    const { at, process, host, incarnation, sequence, sentAt } = event;
     const key = `${process} ${host} ${incarnation}`;
-    const before = seen.get(key) ?? -1;
-    if (sequence <= before)
-      violations.push({ promise: "R3", at, message: `${process} took report ${sequence} of ${host}, after ${before}` });
-    seen.set(key, Math.max(before, sequence));
+    // Only what was sent after the other one was taken is known to have come after it.
+    const later = (seen.get(key) ?? []).find((taken) => taken.at < sentAt && taken.sequence >= sequence);
+    if (later !== undefined)
+      violations.push({
+        promise: "R3",
+        at,
+        message: `${process} took report ${sequence} of ${host}, after ${later.sequence}`,
+      });
+    seen.set(key, [...(seen.get(key) ?? []), { at, sequence }]);
     if (record.subjects.get(host)?.former.includes(incarnation) && record.tip?.process === process)
       violations.push({
         promise: "R3",

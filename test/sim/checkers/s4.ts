@@ -49,6 +49,7 @@ function onHeldHosts(history: History): Violation[] {
     // What another has not pushed is not known to whoever takes over, and it may have been lost with its machine.
     if (event.kind === "started" && event.fresh) holds = holds.filter(({ process }) => process !== event.process);
     if (event.kind === "pushed") holds = holds.filter(({ process }) => process === event.process);
+    if (event.kind === "rewound" && event.branch === "observed") holds = [];
     if (event.kind === "word" && event.word.kind === "hold" && event.answer === "taken")
       holds.push({ select: event.word.select, process: event.process });
   };
