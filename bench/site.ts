@@ -6,7 +6,7 @@ import { RepositoryLoader } from "../dist/model/repository.js";
 import { DocumentCache } from "../dist/record/document-cache.js";
 import type { Git } from "../dist/record/git.js";
 import { DesiredMirror, openBare } from "../dist/record/mirror.js";
-import { Remote } from "../dist/record/remote.js";
+import { GitRemote } from "../dist/record/remote.js";
 import { GitRecord } from "../dist/record/store.js";
 import { TipsFile } from "../dist/record/tips.js";
 
@@ -37,7 +37,7 @@ export function follower(
   const { repository, remote, tips } = site;
   return new DesiredMirror({
     git: repository,
-    remotes: [new Remote(repository, remote)],
+    remotes: [new GitRemote(repository, remote)],
     tips,
     loader: new RepositoryLoader(),
     cache,
@@ -48,7 +48,7 @@ export function follower(
 export function storeOf({ repository, remote, data, tips }: DataFolder): GitRecord {
   return new GitRecord({
     git: repository,
-    remote: new Remote(repository, remote),
+    remote: new GitRemote(repository, remote),
     tips,
     journalDir: join(data, "journal"),
     leadership: { instance: data, host: "bench", takeOver: true },

@@ -320,9 +320,10 @@ export class Site implements AsyncDisposable {
   async report(run: Run, state: "on" | "off", facts: Readonly<Record<string, string>> = {}): Promise<Answer> {
     const sequence = ++this.sequence;
     const body = { incarnation: agentLife, sequence, states: { lamp: state }, facts };
+    const sentAt = this.now();
     const answer = await this.say(run, "/v1/hosts/agent-1/reports", body, agent);
     const { states, incarnation } = body;
-    this.note({ kind: "reported", process: run.data, host: "agent-1", incarnation, sequence, states, answer });
+    this.note({ kind: "reported", process: run.data, host: "agent-1", incarnation, sequence, states, sentAt, answer });
     return answer;
   }
 
