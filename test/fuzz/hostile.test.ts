@@ -14,7 +14,7 @@ import { hostileFolder, hostileInputs } from "./make-hostile.ts";
 import { charactersMax, fill, lines } from "./shapes.ts";
 import { targets } from "./targets.ts";
 
-const test = suite("hostile");
+const test = suite("hostile", { limitMs: 200_000 });
 const inputs = hostileInputs();
 
 test("the folder of hostile inputs is what the script makes, and holds more than 500", async () => {
@@ -30,7 +30,8 @@ for (const [name, open] of Object.entries(targets)) {
     await using target = await open();
     let ran = 0;
     for (const [path, content] of inputs) {
-      if (!path.startsWith(`${name}/`)) continue;
+      // What is longer is measured below, in a process of its own.
+      if (!path.startsWith(`${name}/`) || (name === "yaml" && content.length > 65_536)) continue;
       ran++;
       try {
         await target.run(content);
