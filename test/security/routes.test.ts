@@ -216,10 +216,12 @@ test("A4: what no route names, of a type that nobody reads or too long, is refus
 });
 
 test("A4: whoever is refused cannot go on sending: the connection is closed", async () => {
-  await using rig = await serve(files);
+  // No other limit ends it.
+  await using rig = await serve(files, { limits: { headersTimeoutMs: 200_000, requestTimeoutMs: 200_000 } });
   const client = await RawClient.connect(await listening(rig));
   client.send(head("POST", "/v1/hosts/a/reports", { ...json, "transfer-encoding": "chunked" }));
   assert.equal(await client.answers(), [401]);
+  assert.match(client.received, /\r\nconnection: close\r\n/i);
   for (let chunk = 0; chunk < 2000 && !client.ended; chunk++) {
     client.send(`1000\r\n${"x".repeat(4096)}\r\n`);
     await new Promise((resolve) => setImmediate(resolve));
