@@ -1,11 +1,14 @@
 // Remotes over HTTP and ssh, as they are: slow, down for a while, rewound, full of garbage, and with credentials.
-import { chmod, writeFile } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { chmod, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as assert from "uvu/assert";
 import { openWorkspace } from "../../reconciler/cli/workspace.ts";
 import { checkRemote } from "../../reconciler/record/git.ts";
+import { isCorrupt } from "../../reconciler/record/remote.ts";
 import type { GitRecord } from "../../reconciler/record/store.ts";
-import { desiredOf, openStore, Remote } from "../support/git-remote.ts";
+import { flip, packsOf } from "../support/flip.ts";
+import { desiredOf, openMirror, openStore, Remote } from "../support/git-remote.ts";
 import { type GitServer, type GitServerOptions, serveGit } from "../support/http-backend.ts";
 import { findSshd, startSshd } from "../support/sshd.ts";
 import { suite } from "../support/suite.ts";
@@ -179,6 +182,39 @@ test("A2: an address with a password in it, and credentials that others may read
   await writeFile(file, "https://u:hidden@example.org\n", { mode: 0o644 });
   assert.throws(() => openWorkspace({ folder: dir.path, credentials: file }), /others may read/);
   assert.throws(() => openWorkspace({ folder: dir.path, credentials: `${file}-not` }), /cannot read/);
+});
+
+/** Text that does not shrink: most of a pack is this one file. */
+const noise = Array.from({ length: 2000 }, (_, index) => createHash("sha256").update(String(index)).digest("hex")).join(
+  "\n",
+);
+
+test("a remote with objects that cannot be read is told from a mirror with such ones: that alone is given up", async () => {
+  await using dir = await tempFolder();
+  const remote = await Remote.create(dir.path);
+  await remote.commit({ "hosts/noise.txt": noise });
+  await remote.git("repack", "-a", "-d", "--quiet");
+  const id = await remote.git("rev-parse", "main:hosts/noise.txt");
+  const sound = await openMirror(remote.path, join(dir.path, "r1"));
+  await sound.origin.fetch("refs/heads/main", "refs/heads/main");
+  const names = await readdir(join(sound.git.dir, "objects"), { recursive: true });
+  assert.equal(
+    names.filter((name) => /^[0-9a-f]{2}\//.test(name)),
+    [],
+    "what is fetched is seen whole or not at all",
+  );
+
+  await flip(await packsOf(remote.path));
+  const fresh = await openMirror(remote.path, join(dir.path, "r2"));
+  const theirs = await fresh.origin.fetch("refs/heads/main", "refs/heads/main").catch((error: unknown) => error);
+  assert.match(String(theirs), /the remote has objects that cannot be read/);
+  assert.not(isCorrupt(theirs));
+
+  await flip(await packsOf(sound.git.dir));
+  const ours = await sound.git.objects.read(id).catch((error: unknown) => error);
+  assert.match(String(ours), /git cat-file: fatal: packed object .* is corrupt/);
+  assert.ok(isCorrupt(ours));
+  for (const { git } of [sound, fresh]) git.objects.close();
 });
 
 test.run();
