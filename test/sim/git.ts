@@ -12,6 +12,8 @@ import type { Life, SimTime } from "./time.ts";
 /** Every object that anyone has made. Who knows which commit is kept by each repository. */
 export class AllObjects {
   private readonly objects = new Map<string, NewObject>();
+  /** Trees that were parsed: an object never changes. */
+  private readonly trees = new Map<string, readonly TreeItem[]>();
 
   add(object: NewObject): void {
     this.objects.set(object.id, object);
@@ -37,15 +39,28 @@ export class AllObjects {
 
   /** Path and id of every file of a commit. */
   files(commit: string | null): Map<string, string> {
+    return this.changed(null, commit);
+  }
+
+  /** Path and id of every file of a commit that another one has not. */
+  changed(from: string | null, to: string | null): Map<string, string> {
     const found = new Map<string, string>();
-    const walk = (tree: string, path: string): void => {
-      for (const { mode, name, id } of parseTree(this.objects.get(tree)?.data ?? Buffer.alloc(0))) {
-        if (mode === "40000") walk(id, `${path}${name}/`);
-        else found.set(path + name, id);
+    const walk = (before: string, tree: string, path: string): void => {
+      if (before === tree) return;
+      const old = new Map(this.items(before).map(({ name, id }) => [name, id]));
+      for (const { mode, name, id } of this.items(tree)) {
+        if (mode === "40000") walk(old.get(name) ?? "", id, `${path}${name}/`);
+        else if (old.get(name) !== id) found.set(path + name, id);
       }
     };
-    if (commit !== null) walk(this.tree(commit), "");
+    if (to !== null) walk(from === null ? "" : this.tree(from), this.tree(to), "");
     return found;
+  }
+
+  private items(tree: string): readonly TreeItem[] {
+    const known = this.trees.get(tree) ?? parseTree(this.objects.get(tree)?.data ?? Buffer.alloc(0));
+    this.trees.set(tree, known);
+    return known;
   }
 
   text(id: string): string {

@@ -3,12 +3,13 @@
 import cron from "node-cron";
 import { Failure } from "../../reconciler/model/failure.ts";
 import { fleetName } from "../../reconciler/model/record.ts";
-import { RepositoryLoader } from "../../reconciler/model/repository.ts";
+import type { RepositoryLoader } from "../../reconciler/model/repository.ts";
 import { windowError } from "../../reconciler/plan/windows.ts";
 import { observedRef } from "../../reconciler/record/refs.ts";
 import { AllObjects, SimServer } from "./git.ts";
 import type { Answer, Happening, History, SubjectInRecord, What, Word } from "./history.ts";
 import { type SimHost, SimHosts } from "./hosts.ts";
+import { SharedLoader } from "./loader.ts";
 import { People } from "./people.ts";
 import { SimProcess, type SimWorld } from "./process.ts";
 import { Random } from "./random.ts";
@@ -45,14 +46,11 @@ export async function play(scenario: Scenario, options: { readonly traces?: bool
   return { events, isLiveness: scenario.isLiveness, scenario, steps: time.steps, trace: lines, faults, crashes };
 }
 
-/** Parsed documents do not depend on the run. */
-const loader = new RepositoryLoader({ isCron: (expression) => cron.validate(expression), windowError });
-
 export class Stage implements SimWorld {
   readonly time: SimTime = new SimTime();
   readonly all: AllObjects = new AllObjects();
   readonly server: SimServer = new SimServer();
-  readonly loader: RepositoryLoader = loader;
+  readonly loader: RepositoryLoader = new SharedLoader({ isCron: (text) => cron.validate(text), windowError });
   readonly events: Happening[] = [];
   readonly lines: string[] = [];
   readonly hosts: SimHosts;
@@ -318,11 +316,8 @@ export class Stage implements SimWorld {
   // What is seen from outside
 
   private pushed(process: string | null, from: string | null, to: string): void {
-    const before = this.all.files(from);
     const subjects: SubjectInRecord[] = [];
-    for (const [path, id] of this.all.files(to)) {
-      if (before.get(path) !== id && path !== "stateward.json") subjects.push(parseSubject(this.all.text(id)));
-    }
+    for (const [path, id] of this.all.changed(from, to)) if (path !== "stateward.json") subjects.push(this.subject(id));
     const message = this.all.message(to);
     const epoch = Number(/^Epoch: (\d+)$/m.exec(message)?.[1] ?? -1);
     const desired = /^Desired: ([0-9a-f]{40})$/m.exec(message)?.[1] ?? null;
@@ -340,17 +335,9 @@ export class Stage implements SimWorld {
     const says = (record: SubjectInRecord | undefined): boolean => record?.machines[machine]?.attempt?.step === step;
     // What was pushed is in the mirror, also when the remote was moved back since.
     const pushed = here?.folder.mirror.refs.get(observedRef) ?? null;
-    let latest = pushed === null ? remote : (this.recordAt(pushed).find(({ name }) => name === host) ?? remote);
-    for (const line of here?.folder.disk.texts(`${here.folder.name}/journal`).flatMap((text) => text.split("\n")) ??
-      []) {
-      if (!line.includes(`"${host}"`)) continue;
-      try {
-        for (const { record } of JSON.parse(line.slice(17)) as { record: SubjectInRecord }[])
-          if (record.name === host) latest = record;
-      } catch {
-        // A torn line.
-      }
-    }
+    const kept = pushed === null ? remote : (this.recordAt(pushed).find(({ name }) => name === host) ?? remote);
+    const lines = here?.folder.disk.texts(`${here.folder.name}/journal`).flatMap((text) => text.split("\n")) ?? [];
+    const latest = lastIn(lines, host) ?? kept;
     return {
       isRecorded: says(latest) || says(remote),
       isPushed: says(remote),
@@ -363,9 +350,16 @@ export class Stage implements SimWorld {
   }
 
   private recordAt(tip: string | null): SubjectInRecord[] {
-    return [...this.all.files(tip)].flatMap(([path, id]) =>
-      path === "stateward.json" ? [] : [parseSubject(this.all.text(id))],
-    );
+    return [...this.all.files(tip)].flatMap(([path, id]) => (path === "stateward.json" ? [] : [this.subject(id)]));
+  }
+
+  private readonly subjects = new Map<string, SubjectInRecord>();
+
+  /** A blob of the record. */
+  private subject(id: string): SubjectInRecord {
+    const known = this.subjects.get(id) ?? parseSubject(this.all.text(id));
+    this.subjects.set(id, known);
+    return known;
   }
 
   // The end
@@ -445,6 +439,21 @@ export class Stage implements SimWorld {
       trouble: engine === null ? "nobody leads" : (engine.state().trouble?.message ?? engine.state().fatal),
     });
   }
+}
+
+/** A host's record in the last line of a journal that has one. */
+function lastIn(lines: readonly string[], host: string): SubjectInRecord | undefined {
+  for (const line of lines.toReversed()) {
+    if (!line.includes(`"${host}"`)) continue;
+    try {
+      const changes = JSON.parse(line.slice(17)) as { record: SubjectInRecord }[];
+      const found = changes.findLast(({ record }) => record.name === host);
+      if (found !== undefined) return found.record;
+    } catch {
+      // A torn line.
+    }
+  }
+  return undefined;
 }
 
 function isRefusal({ kind, reason }: Failure): boolean {

@@ -6,7 +6,6 @@ import { Engine } from "../../reconciler/engine/loop.ts";
 import type { EngineEvent } from "../../reconciler/model/ports.ts";
 import { formatProblem } from "../../reconciler/model/problem.ts";
 import type { RepositoryLoader } from "../../reconciler/model/repository.ts";
-import { DocumentCache } from "../../reconciler/record/document-cache.ts";
 import { DesiredMirror } from "../../reconciler/record/mirror.ts";
 import { GitRecord } from "../../reconciler/record/store.ts";
 import { TipsFile } from "../../reconciler/record/tips.ts";
@@ -14,6 +13,7 @@ import { SimDisk } from "./disk.ts";
 import { type AllObjects, type Link, SimMirror, SimRemote, SimRepository, type SimServer } from "./git.ts";
 import type { What } from "./history.ts";
 import { HostsOfProcess, type SimHosts } from "./hosts.ts";
+import { SharedDocuments } from "./loader.ts";
 import type { Random } from "./random.ts";
 import { Life, type SimTime } from "./time.ts";
 
@@ -161,7 +161,7 @@ export class SimProcess {
       remotes: [remote],
       tips,
       loader: world.loader,
-      cache: new DocumentCache(null, "sim"),
+      cache: new SharedDocuments(),
       heard: (listing) => record.heard(listing),
     });
     const actor = new HostsOfProcess(world.hosts, name, life, this.unreachable);

@@ -84,7 +84,20 @@ export function filesOf(sketch: RepositorySketch): Record<string, string> {
       ...(host.held ? { hold: { reason: "its disk is failing", by: "ana" } } : {}),
     };
   }
-  return Object.fromEntries(Object.entries(files).map(([path, value]) => [path, stringify(value, { lineWidth: 0 })]));
+  return Object.fromEntries(Object.entries(files).map(([path, value]) => [path, textOf(value)]));
+}
+
+/** Texts kept at most; then it begins anew. */
+const textsMax = 5000;
+const texts = new Map<string, string>();
+
+/** As YAML. Most files of a commit are those of the commit before, and many of a run those of another. */
+function textOf(value: unknown): string {
+  const key = JSON.stringify(value);
+  const text = texts.get(key) ?? stringify(value, { lineWidth: 0 });
+  if (texts.size > textsMax) texts.clear();
+  texts.set(key, text);
+  return text;
 }
 
 function machineFile(machine: MachineSketch): object {
