@@ -97,7 +97,7 @@ async function main(): Promise<number> {
   const endAfterMs = minutes === undefined ? null : Math.min(count("minutes", minutes, 1) * 60_000, timerMsMax);
   await using bundle = await Bundle.make(editsOf(plant));
   await using workers = new Workers(bundle.program, jobCount);
-  if (seed !== undefined) return show(workers, { name: seed, isLiveness: liveness }, { filter, json });
+  if (seed !== undefined) return await show(workers, { name: seed, isLiveness: liveness }, { filter, json });
   const base = from ?? randomBytes(4).toString("hex");
   process.stderr.write(`fresh seeds: --from ${base}${liveness ? " --liveness" : ""}\n`);
   const run = new Run(workers, { base, fresh, isLiveness: liveness, endAfterMs, saves: save, jobs: jobCount });
