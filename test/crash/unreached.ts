@@ -26,6 +26,7 @@ export const unreached: readonly Unreached[] = [
     why: "a step that was skipped is done in its attempt: a newer commit has to begin the transition anew",
   },
   rarely("record/mirror.ts DesiredMirror.poll markDamaged", "a poll has to meet a lost pack before a push does"),
+  rarely("record/store.ts GitRecord.renewLease *", "a report has to come before the first sign of life after a pause"),
   rarely("record/mirror.ts removeStaleLocks sleep", "the next start has to find a lock that is still young"),
   { points: "engine/runner.ts fail edit", why: "every template of the fleet can be filled in" },
   {

@@ -66,9 +66,10 @@ export const silence: Scenario = {
     await reaches(site, second, "b", "serving");
     // It is stopped for longer than its lease, and asks before it acknowledges.
     second.child.kill("SIGSTOP");
+    const waiting = site.report(second, "on");
     await pause(2700);
     second.child.kill("SIGCONT");
-    await talk(site, second, 1);
+    await waiting;
     await site.stop(second);
   },
 };
