@@ -7,9 +7,9 @@ import { flip, packsOf } from "../support/flip.ts";
 import { git } from "../support/git-remote.ts";
 import { suite } from "../support/suite.ts";
 import { until } from "../support/temp.ts";
-import { hosts, probe, type Running, Site } from "./site.ts";
+import { hosts, type Running, Site } from "./site.ts";
 
-const test = suite("faults of the history");
+const test = suite("faults of the history", { limitMs: 240_000 });
 const long = process.env.STATEWARD_LONG === "1";
 /** For how long nothing must happen before a person has said so. */
 const nothingMs = long ? 15_000 : 1500;
@@ -19,11 +19,6 @@ async function nothingStarts(site: Site): Promise<void> {
   const before = await site.effects();
   await sleep(nothingMs);
   assert.equal(await site.effects(), before, "D6: nothing is started until a person accepts");
-}
-
-/** The remote's record of the agent's dial, which may have none yet. */
-async function dialIs(site: Site, state: string): Promise<boolean> {
-  return (await site.recorded(probe).catch(() => null))?.machines.dial?.state === state;
 }
 
 async function accept(site: Site): Promise<void> {
@@ -69,7 +64,7 @@ for (const [what, change] of [
     await using site = await Site.open();
     const running = await walked(site);
     assert.ok(await site.report(running, "d1"));
-    await until("it is pushed", () => dialIs(site, "d1"));
+    await site.dialled("d1");
     const tip = await site.git("rev-parse", "observed");
     await change(site);
     await running.reconciler.says(what === "rewound" ? "observed was rewound" : "the branch observed is gone");
@@ -136,10 +131,7 @@ for (const [what, damage] of [
     const again = await site.start("r1");
     await site.aim("s5");
     await site.arrived(again);
-    await until(
-      "D1: acknowledged, and in the record",
-      async () => (await site.recorded(probe)).machines.dial?.state === "d2",
-    );
+    await site.dialled("d2");
     assert.match(`${running.reconciler.output}${again.reconciler.output}`, /the mirror was damaged|is damaged/);
     await site.judge();
     await again.kill();
@@ -176,7 +168,7 @@ test("D1, D6: the remote is damaged: it is said, the mirror is kept, reports are
   for (const [path, content] of kept) await writeFile(path, content);
   const again = await site.start("r1");
   await site.arrived(again);
-  await until("it is in the record", () => dialIs(site, "d1"));
+  await site.dialled("d1");
   assert.not.match(
     `${running.reconciler.output}${alone.reconciler.output}${again.reconciler.output}`,
     /mirror was damaged/,

@@ -10,7 +10,7 @@ import { tempFolder, until } from "../support/temp.ts";
 import { preload, probe, type Running, Site } from "./site.ts";
 
 const run = promisify(execFile);
-const test = suite("faults of the machine");
+const test = suite("faults of the machine", { limitMs: 240_000 });
 const long = process.env.STATEWARD_LONG === "1";
 
 const spares = ["x1", "x2"];

@@ -164,8 +164,9 @@ test.needs(
   long,
   `B2: ${size} agents of the real command are silent at once, over HTTP and in real time`,
   async () => {
+    // Half a minute between silent and lost: who is lost first is not replaced when all others are silent already.
     await using site = await Site.open({
-      machines: (effects) => ({ seat: seatMachine(`echo replaced >> ${effects}`, "3m") }),
+      machines: (effects) => ({ seat: seatMachine(`echo replaced >> ${effects}`, "3m30s") }),
     });
     await writeFile(join(site.folder, "stateward.yaml"), 'poll: "*/5 * * * * *"\nrecord: { window: 1s }\n');
     await mkdir(join(site.folder, "hosts/seats"));

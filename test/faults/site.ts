@@ -218,6 +218,13 @@ export class Site implements AsyncDisposable {
     return JSON.parse(text) as { machines: Record<string, { state: string }> };
   }
 
+  /** Waits until the remote's record of the agent's dial, which may have none yet, says so (D1, D2). */
+  async dialled(state: string): Promise<void> {
+    const look = async (): Promise<boolean> =>
+      (await this.recorded(probe).catch(() => null))?.machines.dial?.state === state;
+    await until(`${state}, which was acknowledged, in the record`, look);
+  }
+
   /**
    * What holds whatever was done to it: S2, no step marked never ran twice, and each one's start was on the remote before it ran;
    * D3, one history with epochs that never fall; D6, a repository in which everything can be read.
