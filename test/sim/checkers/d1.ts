@@ -10,6 +10,9 @@ export const d1: Checker = {
 
 /** True when a reconciler kept its disk, and nobody else wrote the record, from a moment to the end; or until its own next push. */
 function isKept(history: History, process: string, from: number): boolean {
+  // One that has been deposed, and cannot know it because the remote does not answer, keeps what it takes in a journal set aside.
+  const before = all(history, "pushed").findLast(({ at }) => at <= from);
+  if (before !== undefined && before.process !== process) return false;
   for (const event of history.events) {
     if (event.at < from) continue;
     if (event.kind === "started" && event.process === process && event.fresh) return false;
