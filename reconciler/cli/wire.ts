@@ -192,6 +192,7 @@ async function openRepository(
     // signs bear the same name: from then on it waits like anybody else, or the two would take the lead from each other for ever.
     leadership: {
       instance: isRestart ? randomUUID() : instance,
+      term: randomUUID(),
       host: hostname(),
       takeOver: takeOver || workspace.embedded,
     },

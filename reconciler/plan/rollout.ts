@@ -140,7 +140,21 @@ export function nextRollout(
     const isIdle = isOver && tally.pending + tally.active === 0;
     return { step: isIdle ? null : begun(world, scope, recorded), wakeAt: null };
   }
-  return goneOn(world, scope, recorded);
+  const step = broughtBack(world, scope, recorded);
+  return step === null ? goneOn(world, scope, recorded) : { step, wakeAt: null };
+}
+
+/** Clocks of two machines, or of one before and after it was set, may differ by this much without anything being done about it. */
+const skewMs = 60_000;
+
+/** A rollout that began in the future, by a clock that was wrong: nobody could be seen to have moved in it before that time has come. */
+function broughtBack(world: World, scope: string, recorded: RolloutRecord): RolloutStep | null {
+  const now = isoTime(world.now);
+  const most = isoTime(world.now + skewMs);
+  if (recorded.since <= most && recorded.phaseSince <= most) return null;
+  const since = recorded.since > most ? now : recorded.since;
+  const summary = `fleet: rollout of ${scopeText(scope)} began at ${recorded.since} by another clock: it is ${now}`;
+  return { record: { ...recorded, since, phaseSince: now }, summary };
 }
 
 function finished(world: World, scope: string, recorded: RolloutRecord | null): RolloutStep | null {

@@ -10,6 +10,11 @@ export interface Leadership {
   readonly instance: string;
   /** Name of this machine, for people. */
   readonly host: string;
+  /**
+   * Of this process alone; the instance unless said otherwise. Two that take over in the same second on machines of one name would make
+   * the very same commit without it, and each would take the other's push for its own.
+   */
+  readonly term?: string;
   /** Lead at once, without waiting for the silence of whoever led before: where nobody else can, or a person says so. */
   readonly takeOver: boolean;
   readonly pace?: Pace;

@@ -331,7 +331,7 @@ export class GitRecord implements RecordReader, RecordWriter {
   private async takeOver(before: number): Promise<boolean> {
     const { git, tips, leadership } = this.options;
     const epoch = Math.max(before, tips.now.epoch) + 1;
-    const message = `lead: epoch ${epoch}\n\nActor: reconciler\nLeader: ${leadership.host}\nEpoch: ${epoch}\n`;
+    const message = `lead: epoch ${epoch}\n\nActor: reconciler\nLeader: ${leadership.host}\nTerm: ${leadership.term ?? leadership.instance}\nEpoch: ${epoch}\n`;
     const content = `${JSON.stringify({ format: recordFormat, epoch }, null, 2)}\n`;
     const files = [{ path: headFile, content }];
     const parts = { parent: this.publisher.tip, message, timeSeconds: this.seconds() };

@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import * as assert from "uvu/assert";
 import { defaultPace, type Pace, Silence } from "../../reconciler/record/leader.ts";
+import { systemTime } from "../../reconciler/record/time.ts";
 import { type OpenStore, openStore, Remote, type StoreSetup } from "../support/git-remote.ts";
 import { suite } from "../support/suite.ts";
 import { tempFolder, until } from "../support/temp.ts";
@@ -129,6 +130,18 @@ test("D3: a beat of a deposed leader is refused, and does not overwrite the sign
   first.store.heard({ main: null, observed: second.tips.now.pushed, leader: null });
   await until("it is so", () => first.fenced.length > 0);
   assert.is(await remote.git("rev-parse", "refs/stateward/leader"), sign);
+});
+
+test("D3: two that take over in the same second, on machines of one name: exactly one leads", async () => {
+  await using dir = await tempFolder();
+  const remote = await Remote.create(dir.path);
+  // Both write their commits at the same instant of the same clock.
+  const time = { ...systemTime, wall: () => 1_767_225_600_000 };
+  const leadership = { pace: quick };
+  await using first = await openStore(remote.path, join(dir.path, "r1"), { time, leadership });
+  await using second = await openStore(remote.path, join(dir.path, "r2"), { time, leadership });
+  const loaded = await Promise.all([first.store.load(), second.store.load()]);
+  assert.is.not(loaded[0].epoch, loaded[1].epoch, "both lead in one epoch");
 });
 
 test("a sign that collided with another's is pushed again, together with the branch", async () => {

@@ -1,5 +1,6 @@
 // One reconciler: the real engine and the real record over the simulated world, started, killed, stopped and started again. What cli/
 // does around them is repeated here in short: it polls, and begins anew when another leads.
+import { SteadyClock } from "../../reconciler/cli/steady-clock.ts";
 import { Coordination } from "../../reconciler/engine/coordination.ts";
 import { Fleet } from "../../reconciler/engine/fleet.ts";
 import { Engine } from "../../reconciler/engine/loop.ts";
@@ -149,7 +150,8 @@ export class SimProcess {
       disk,
       time: life,
       journalDir: `${folder.name}/journal`,
-      leadership: { instance: folder.name, host: name, takeOver: false },
+      // All on machines of one name: what tells them apart must not depend on it.
+      leadership: { instance: folder.name, host: "machine", term: `${name}-${this.lives}`, takeOver: false },
       isRestart: isRestart || this.lives > 1,
       windowMs: () => engine.settings()?.record.windowMs ?? 1000,
       onFenced: (message) => engine.halt(message),
@@ -170,17 +172,22 @@ export class SimProcess {
       for (const problem of event.kind === "refused" ? (engine.state().trouble?.problems ?? []) : [])
         say(`  ${formatProblem(problem)}`);
     };
-    const engine: Engine = new Engine({ clock: life, desired, record, looker: actor, actor, events });
+    const clock = new SteadyClock(life);
+    const engine: Engine = new Engine({ clock, desired, record, looker: actor, actor, events });
     const leading = engine.start();
     leading.catch(() => {});
     await engine.poll();
+    clock.watch((message) => {
+      say(message);
+      engine.listenAnew();
+    });
     this.running = {
       life,
       engine,
       record,
       tips,
-      fleet: new Fleet(engine, life),
-      coordination: new Coordination(engine, life),
+      fleet: new Fleet(engine, clock),
+      coordination: new Coordination(engine, clock),
     };
     this.poll(life, engine);
     this.watch(life);

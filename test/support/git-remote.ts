@@ -13,6 +13,7 @@ import { DesiredMirror, openBare } from "../../reconciler/record/mirror.ts";
 import { quickList } from "../../reconciler/record/quick-list.ts";
 import { GitRemote as RemoteRefs } from "../../reconciler/record/remote.ts";
 import { GitRecord } from "../../reconciler/record/store.ts";
+import type { Time } from "../../reconciler/record/time.ts";
 import { TipsFile } from "../../reconciler/record/tips.ts";
 import { type Files, sources } from "./world.ts";
 
@@ -114,6 +115,7 @@ export function desiredOf(
 
 export interface StoreSetup {
   readonly windowMs?: number;
+  readonly time?: Time;
   readonly leadership?: Partial<Leadership>;
   /** For every Git call. */
   readonly git?: GitOptions;
@@ -143,6 +145,7 @@ export async function openStore(remote: string, folder: string, options: StoreSe
     remote: origin,
     tips,
     journalDir: join(folder, "journal"),
+    ...(options.time ? { time: options.time } : {}),
     leadership: { instance: folder, host: "test", takeOver: true, ...options.leadership },
     windowMs: () => options.windowMs ?? 3_600_000,
     onFenced: (message) => fenced.push(message),

@@ -58,7 +58,9 @@ function contradicted(history: History): Violation[] {
     for (const [machine, state] of Object.entries(states)) {
       const recorded = record.machines[machine]?.state;
       // One whose service does not answer says what its marker says, and is not believed.
-      const isSick = all(history, "fell").some((fell) => fell.host === name && fell.machine === machine && fell.state === state);
+      const isSick = all(history, "fell").some(
+        (fell) => fell.host === name && fell.machine === machine && fell.state === state,
+      );
       if (isSick) continue;
       if (recorded !== undefined && recorded !== state)
         violations.push({
