@@ -197,7 +197,7 @@ function actOf(
     case "start":
       return { kind, process, forMs };
     case "clock-jump":
-      return { kind, process, byMs: random.pick([-3_600_000, -60_000, 60_000, 3_600_000]) };
+      return { kind, process, byMs: random.pick([-60_000, 60_000, 3_600_000]) };
     case "disk-full":
     case "cut-off":
     case "half-open":
