@@ -9,6 +9,7 @@ import { isMostlyHeard, lostBrake, quietStart } from "./brakes.ts";
 import { groupsOf } from "./groups.ts";
 import { heldText, holdOn } from "./holds.ts";
 import type { Next } from "./next.ts";
+import { Overlay } from "./overlay.ts";
 import { recoveryOf } from "./recovery.ts";
 import { rolloutRefusal, rolloutRoom, scopeText } from "./rollout.ts";
 import { wantOf } from "./stage.ts";
@@ -107,10 +108,12 @@ function windowGate(world: World, host: Host, purpose: Purpose): Closed | null {
   return verdict.open ? null : waits("WindowClosed", verdict.message, verdict.at);
 }
 
-function barrierGateOf(world: World, { machine, entry }: Wanted, { to }: Transition): Closed | null {
+function barrierGateOf(world: World, { host, record, machine, entry }: Wanted, { to }: Transition): Closed | null {
   const barrier = machine.states.get(to)?.barrier ?? null;
   if (barrier === null) return null;
-  const verdict = barrierVerdict(world, barrier, to, entry);
+  // What this very decision has made of its record counts too: nobody wakes a host because of itself.
+  const records = new Overlay(world.records, host.name, record);
+  const verdict = barrierVerdict({ ...world, records }, barrier, to, entry);
   switch (verdict.kind) {
     case "open":
       return null;

@@ -808,4 +808,19 @@ test("a decision for one of 10,000 hosts reads that one, not the fleet", () => {
   assert.is(commit.length, 40);
 });
 
+test("L1: a rebuilt host has arrived at a barrier with the very decision that sees it rebuilt", () => {
+  const files: Files = {
+    "machines/lamp.yaml": { ...lamp, states: { ...lamp.states, on: { ...lamp.states.on, barrier: { group: "all" } } } },
+    "hosts/all.yaml": { group: "all", select: 'host.name != ""' },
+    "hosts/a.yaml": localHost("a", { lamp: "on" }),
+    "hosts/b.yaml": localHost("b", { lamp: "on" }),
+  };
+  const [a, b] = ["a", "b"].map((name) =>
+    record(name, "lamp", { state: "on", applied: applied("on") }, { incarnation: `${name}-1` }),
+  );
+  const reports = [report("a", { incarnation: "a-2" }), report("b", { incarnation: "b-1" })];
+  const [decision] = decide(world(files, { records: [a as SubjectRecord, b as SubjectRecord], reports }), ["a"]);
+  assert.is(decision?.act?.kind, "start");
+});
+
 test.run();
