@@ -92,6 +92,8 @@ test("a change of twelve hosts waits for a word, halts at its canary, says why, 
   await commit((folder) => writeFile(join(folder, "machines/site.yaml"), site("true")), "Mend the migration");
   await reconciler.says(`pre-empts the one of ${moved.slice(0, 8)} (halted)`, mark);
   await reconciler.says("all 14 are in their target states", mark);
+  // That comes with the next look at the last of them.
+  await reconciler.says("rollout of site to v2 in web is done: 12 hosts moved", mark);
   assert.is(await reconciler.stop("SIGTERM"), 0, reconciler.output);
   const told = await example.origin("log", "--format=%B", "observed");
   for (const line of [

@@ -31,7 +31,11 @@ function overlaps(history: History): Violation[] {
   return violations;
 }
 
+/** A hold is honoured within this time (B5): what was on its way to the host by then may begin there. */
+const honouredMs = 10_000;
+
 interface Hold {
+  readonly at: number;
   readonly select: string;
   readonly process: string;
 }
@@ -51,7 +55,7 @@ function onHeldHosts(history: History): Violation[] {
     if (event.kind === "pushed") holds = holds.filter(({ process }) => process === event.process);
     if (event.kind === "rewound" && event.branch === "observed") holds = [];
     if (event.kind === "word" && event.word.kind === "hold" && event.answer === "taken")
-      holds.push({ select: event.word.select, process: event.process });
+      holds.push({ at: event.at, select: event.word.select, process: event.process });
   };
   for (const event of history.events) {
     take(event);
@@ -67,9 +71,13 @@ function onHeldHosts(history: History): Violation[] {
         at: event.at,
         message: `${event.step.name} begins on ${event.host}, which its file holds`,
       });
-    for (const { select, process } of holds) {
-      // A push that was under way when the hold came in has its step's start in it: what has begun by then ends.
-      if (process === event.process && covers(select, event.host, desired) && isInAll(history, event.host))
+    for (const { at, select, process } of holds) {
+      if (
+        process === event.process &&
+        event.at - at > honouredMs &&
+        covers(select, event.host, desired) &&
+        isInAll(history, event.host)
+      )
         violations.push({
           promise: "S4",
           at: event.at,
