@@ -361,22 +361,11 @@ export class Engine {
     if (decision?.deferred) this.backlog.add(name);
     else if (!decision?.act) this.wakeBacklog();
     if (decision?.act) this.fly(name);
-    if (decision && this.sawItselfOld(decision)) this.queue.wake(name);
     const done = this.carryOut(name, decision, world.desired.commit).catch((error: unknown) =>
       this.halt(messageOf(error)),
     );
     if (this.limits.isPending()) this.queue.wake(fleetName);
     return done;
-  }
-
-  /**
-   * True when what the subject waits for may be itself: others are looked at again when it changes, and it was decided about by what
-   * was recorded of it before.
-   */
-  private sawItselfOld({ subject, record, waitsOn }: Decision): boolean {
-    if (record === null || waitsOn.length === 0) return false;
-    const before = this.records.get(subject)?.machines;
-    return Object.entries(record.machines).some(([machine, { state }]) => before?.[machine]?.state !== state);
   }
 
   /** Takes a new report in, and looks again at the host and at those who wait for it. */

@@ -602,4 +602,35 @@ test("five minutes without a push: nothing is started; when the record is pushed
   assert.is(stateOf(rig, "a", "lamp"), "on");
 });
 
+test("L1: hosts whose steps wait for a push do not wake each other for ever", async () => {
+  const b = { enter: [{ from: "a", steps: [{ name: "to-b", run: "step b", repeat: "never" }] }] };
+  const once = { ...chain, states: { ...chain.states, b } };
+  const memory = new MemoryRecord();
+  // Beyond the minute after which no step marked never is started, within the five in which others are.
+  memory.behindMs = 100_000;
+  const names = ["a", "b", "c"].map((name) => [`hosts/${name}.yaml`, localHost(name, { chain: "b" })]);
+  const files: Files = {
+    "stateward.yaml": atOnce,
+    "machines/chain.yaml": once,
+    ...(Object.fromEntries(names) as Files),
+  };
+  const rig = await start(files, { record: memory });
+  let visits = 0;
+  const visit = rig.engine.visit.bind(rig.engine);
+  rig.engine.visit = (name) => {
+    visits++;
+    // A test that never ended would say nothing.
+    return visits > 1000 ? Promise.reject(new Error("they wake each other")) : visit(name);
+  };
+  await rig.clock.pass(60_000);
+  assert.ok(visits < 100, `${visits} visits in a minute`);
+  memory.behindMs = 0;
+  await rig.engine.poll();
+  await rig.clock.pass(60_000);
+  assert.equal(
+    ["a", "b", "c"].map((name) => stateOf(rig, name)),
+    ["b", "b", "b"],
+  );
+});
+
 test.run();

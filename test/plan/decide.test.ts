@@ -823,4 +823,92 @@ test("L1: a rebuilt host has arrived at a barrier with the very decision that se
   assert.is(decision?.act?.kind, "start");
 });
 
+test("R3: an attempt that was left open is over when the host has gone on from there", () => {
+  const attempt = attemptFrom(lampFiles("on"), "off", "on");
+  const entry = { state: "off", revision: 0, attempt };
+  const files = lampFiles("busy");
+  const claims = (revision: number): HostReport => report("a", { states: { lamp: { state: "busy", revision } } });
+  const decided = (revision: number): ReturnType<typeof decideSubject>["decision"] => {
+    const given = world(files, { records: [record("a", "lamp", entry)], reports: [claims(revision)] });
+    const subject = subjectOf(given, "a");
+    assert.ok(subject);
+    return decideSubject(given, subject).decision;
+  };
+  assert.is(decided(2).record?.machines.lamp?.state, "busy");
+  assert.is(decided(2).record?.machines.lamp?.attempt, null);
+  assert.is(decided(0).record?.machines.lamp?.state, "off", "a marker that is not newer says nothing");
+});
+
+test("an agent's host is not silent before three reports were missed, however soon its machine takes it for lost", () => {
+  const states = { off: null, on: { enter: [{ from: "off" }] } };
+  const files: Files = {
+    "machines/lamp.yaml": { machine: "lamp", initial: "off", states, recovery: { lost_after: "30s" } },
+    "hosts/a.yaml": { host: "a", transport: "agent", machines: ["lamp"] },
+  };
+  const seen = (ms: number): string | undefined => {
+    const given = world(files, {
+      records: [record("a", "lamp", { state: "on" })],
+      reports: [report("a")],
+      now: noon + ms,
+    });
+    const subject = subjectOf(given, "a");
+    assert.ok(subject);
+    return decideSubject(given, subject).decision.record?.machines.lamp?.conditions[0]?.reason;
+  };
+  assert.is(seen(179_000), "NoTarget");
+  assert.is(seen(180_000), "Lost");
+});
+
+test("B1: a host that a step has begun to take down keeps its group's room when the try fails", () => {
+  const attempt = {
+    ...attemptFrom(lampFiles("off"), "on", "off"),
+    status: "failed" as const,
+    step: null,
+    retryAt: at(60_000),
+  };
+  const files: Files = {
+    "stateward.yaml": {
+      rollout: { at_once: 10, canary: 0, waves: ["100%"], max_unavailable: 1 },
+      brakes: { max_moved: "100%" },
+    },
+    "machines/lamp.yaml": lamp,
+    "hosts/all.yaml": { group: "all", select: 'host.name != ""' },
+    "hosts/a.yaml": localHost("a", { lamp: "off" }),
+    "hosts/b.yaml": localHost("b", { lamp: "off" }),
+  };
+  const both = (first: Partial<MachineRecord>): string[] => {
+    const up = { state: "on", applied: applied("on") };
+    const records = [record("a", "lamp", { ...up, ...first }), record("b", "lamp", up)];
+    const given = world(files, { records, reports: [report("a"), report("b")] });
+    return decide(given, ["b"]).map(({ act }) => act?.kind ?? "waits");
+  };
+  assert.equal(both({ attempt }), ["waits"]);
+  assert.equal(both({}), ["start"], "without the failed try before it, it may go");
+});
+
+/** A try of a transition of the lamp that runs. */
+function attemptFrom(files: Files, from: string, to: string): NonNullable<MachineRecord["attempt"]> {
+  const transition = world(files)
+    .desired.loaded.repository.machines.get("lamp")
+    ?.transitions.find((way) => way.from === from && way.to === to);
+  assert.ok(transition);
+  const common = {
+    number: 1,
+    status: "running" as const,
+    startedAt: at(0),
+    done: [],
+    skipped: [],
+    retryAt: null,
+    error: null,
+  };
+  return {
+    from,
+    to,
+    reason: "target",
+    definition: definitionOf(transition),
+    step: transition.steps[0]?.key ?? null,
+    ...common,
+  };
+}
+
 test.run();
