@@ -47,8 +47,8 @@ export interface DesiredFacts {
   readonly machines: readonly MachineFacts[];
   readonly hosts: readonly HostFacts[];
   readonly groups: readonly GroupFacts[];
-  /** Hosts that a commit may move without a word (B3). */
-  readonly maxMoved: number;
+  /** Hosts that a commit may move without a word (B3): so many, or such a share, as in `30%`. */
+  readonly maxMoved: number | string;
   /** Hosts that may be lost at once before nothing is healed any more (B2). */
   readonly maxLost: number;
   /** Number of its trailer `Acknowledge-Moves`, or null. */

@@ -69,7 +69,7 @@ export class People {
           this.commit({ ...this.sketch, hosts: [...this.sketch.hosts, act.host] }, "add a host", null);
         return true;
       case "redefine":
-        this.redefine(act.machine);
+        this.redefine(act);
         return true;
       case "hold":
         this.hold(act);
@@ -118,7 +118,7 @@ export class People {
     this.push(files, "a mistake", { valid: false, acknowledged: null });
   }
 
-  private redefine(name: string): void {
+  private redefine({ machine: name, shorter }: Extract<Act, { kind: "redefine" }>): void {
     const machines = this.sketch.machines.map((machine) => {
       // An agent runs no steps of ours.
       if (machine.name !== name || name === "beacon") return machine;
@@ -130,7 +130,9 @@ export class People {
             }
           : transition,
       );
-      return { ...machine, transitions };
+      const isThere = transitions.some(({ from, to }) => from === machine.initial && to === "up");
+      const short = { from: machine.initial, to: "up", steps: [], isShut: false, when: null };
+      return { ...machine, transitions: shorter && !isThere ? [...transitions, short] : transitions };
     });
     this.commit({ ...this.sketch, machines }, "redefine a machine", null);
   }

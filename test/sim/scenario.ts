@@ -43,7 +43,8 @@ export type Act =
   | { readonly kind: "bad-commit"; readonly host: string; readonly how: "state" | "guard" | "key" }
   | { readonly kind: "remove"; readonly hosts: readonly string[] }
   | { readonly kind: "add"; readonly host: HostSketch }
-  | { readonly kind: "redefine"; readonly machine: string }
+  /** `shorter`: with a way from the first state to `up` at once, too. */
+  | { readonly kind: "redefine"; readonly machine: string; readonly shorter: boolean }
   | { readonly kind: "hold"; readonly select: string; readonly by: string; readonly forMs: number }
   | { readonly kind: "approve"; readonly guess: boolean }
   | { readonly kind: "release-brake" }
@@ -186,7 +187,7 @@ function actOf(
   const process = random.whole(0, processCount - 1);
   const forMs = random.pick([random.around(3000), random.around(30_000), random.around(120_000)]);
   const several = random
-    .some(repository.hosts, random.pick([1, 1, 2, 4, repository.hosts.length]))
+    .some(repository.hosts, random.pick([1, 1, 2, 3, 4, repository.hosts.length]))
     .map(({ name }) => name);
   switch (kind) {
     case "kill":
@@ -239,7 +240,7 @@ function actOf(
     case "add":
       return { kind, host: randomHost(random, `n${index}`, repository) };
     case "redefine":
-      return { kind, machine: random.pick(repository.machines).name };
+      return { kind, machine: random.pick(repository.machines).name, shorter: random.chance(0.5) };
     case "hold":
       return { kind, select: selectorOf(random, repository), by: random.pick(["ana", "ben"]), forMs };
     case "approve":

@@ -37,7 +37,7 @@ export interface RepositorySketch {
   readonly hosts: readonly HostSketch[];
   readonly groups: readonly { readonly name: string; readonly maxUnavailable: number }[];
   readonly settings: Readonly<Record<string, unknown>>;
-  readonly maxMoved: number;
+  readonly maxMoved: number | string;
   readonly maxLost: number;
   readonly hasLight: boolean;
 }
@@ -279,7 +279,7 @@ export function randomRepository(random: Random, hostCount: number): RepositoryS
   const hosts = Array.from({ length: hostCount }, (_, index) =>
     randomHost(random.of(`host-${index}`), `h${index}`, { machines, groups }),
   );
-  const maxMoved = random.pick([2, 3, 1000, 1000]);
+  const maxMoved = random.pick([2, 3, "30%", "30%", 1000, 1000]);
   const maxLost = random.pick([3, 3, 1000]);
   const settings = {
     look: `${random.pick([5, 10, 20])}s`,

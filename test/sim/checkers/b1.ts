@@ -20,7 +20,8 @@ function judge(history: History): Violation[] {
   let facts: DesiredFacts = first;
   for (const event of history.events) {
     if (event.kind === "commit" && event.desired.valid) facts = event.desired;
-    for (const { name, groups } of facts.hosts) groupsOf.set(name, groups);
+    for (const { name, groups, targets } of facts.hosts)
+      groupsOf.set(name, [...groups, ...Object.keys(targets).map((machine) => `all_${machine}`)]);
     if (event.kind === "killed" || event.kind === "stopped") forget(down, event.process);
     // What a host does by itself is no step's doing any more.
     if (event.kind === "built" || event.kind === "fell" || event.kind === "down") forgetHost(down, event.host);
@@ -41,6 +42,14 @@ function judge(history: History): Violation[] {
   return violations;
 }
 
+/** Where a group says nothing, a tenth of it may be down, and at least one host: so it is for the hosts of a machine. */
+function limitOf({ groups, hosts }: DesiredFacts, group: string): number | null {
+  const stated = groups.find(({ name }) => name === group);
+  if (stated !== undefined) return stated.maxUnavailable;
+  const members = hosts.filter(({ targets }) => Object.keys(targets).some((machine) => `all_${machine}` === group));
+  return members.length === 0 ? null : Math.max(1, Math.floor(members.length / 10));
+}
+
 function tooMany(
   {
     facts,
@@ -59,7 +68,7 @@ function tooMany(
   }: { readonly at: number; readonly host: string; readonly process: string; readonly step: { readonly name: string } },
 ): Violation[] {
   return (groupsOf.get(host) ?? []).flatMap((group) => {
-    const limit = facts.groups.find(({ name }) => name === group)?.maxUnavailable ?? null;
+    const limit = limitOf(facts, group);
     if (limit === null) return [];
     const others = [...down].filter(
       ([key, by]) =>

@@ -14,6 +14,13 @@ function moved(before: DesiredFacts, after: DesiredFacts): number {
   }).length;
 }
 
+/** A share is one of the larger fleet of both, never rounded up, and at least one host. */
+function limitOf(from: DesiredFacts, to: DesiredFacts): number {
+  if (typeof from.maxMoved === "number") return from.maxMoved;
+  const size = Math.max(from.hosts.length, to.hosts.length);
+  return Math.max(1, Math.floor((size * Number.parseInt(from.maxMoved, 10)) / 100));
+}
+
 export const b3: Checker = {
   promise: "B3",
   says: "a commit that moves more hosts than its limit comes into force only after a person's word about that very commit",
@@ -29,7 +36,7 @@ function unasked(history: History): Violation[] {
   const isFree = (from: DesiredFacts, to: DesiredFacts): boolean => {
     const count = moved(from, to);
     // An acknowledgement fits from the real number to a tenth above.
-    return count <= from.maxMoved || (to.acknowledged !== null && to.acknowledged >= count);
+    return count <= limitOf(from, to) || (to.acknowledged !== null && to.acknowledged >= count);
   };
   const violations: Violation[] = [];
   let current: number | null = null;
@@ -42,7 +49,8 @@ function unasked(history: History): Violation[] {
     if (!isReached(facts.slice(from, next + 1), { at, isAsked, isFree })) {
       const [first, last] = [facts[from]?.[1], facts[next]?.[1]];
       const count = first && last ? moved(first, last) : 0;
-      const message = `${desired.slice(0, 8)} moves ${count} hosts, more than ${first?.maxMoved}, and nobody said so`;
+      const limit = first && last ? limitOf(first, last) : 0;
+      const message = `${desired.slice(0, 8)} moves ${count} hosts, more than ${limit}, and nobody said so`;
       violations.push({ promise: "B3", at, message });
     }
   }

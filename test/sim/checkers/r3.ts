@@ -41,12 +41,10 @@ function stale(history: History): Violation[] {
 function contradicted(history: History): Violation[] {
   const [rest] = all(history, "rest");
   if (rest === undefined || rest.memory === null || !history.isLiveness || rest.restingSince === null) return [];
+  const desired = all(history, "commit").findLast((commit) => commit.desired.valid)?.desired;
   return rest.hosts.flatMap(({ name, incarnation, states }) => {
     const record = rest.memory?.find((subject) => subject.name === name);
-    const facts = all(history, "commit")
-      .filter(({ desired }) => desired.valid)
-      .at(-1)
-      ?.desired.hosts.find((host) => host.name === name);
+    const facts = desired?.hosts.find((host) => host.name === name);
     if (record === undefined || facts === undefined || facts.transport === "agent" || facts.isHeld) return [];
     const violations: Violation[] = [];
     if (record.incarnation !== incarnation)
@@ -55,7 +53,9 @@ function contradicted(history: History): Violation[] {
         at: rest.at,
         message: `${name} is ${incarnation}, and the record says ${record.incarnation}`,
       });
-    for (const [machine, state] of Object.entries(states)) {
+    for (const machine of Object.keys(facts.targets)) {
+      // One that says nothing of a machine has nothing of it.
+      const state = states[machine] ?? desired?.machines.find((sketch) => sketch.name === machine)?.initial;
       const recorded = record.machines[machine]?.state;
       // One whose service does not answer says what its marker says, and is not believed.
       const isSick = all(history, "fell").some(

@@ -20,7 +20,7 @@ function judge(history: History): Violation[] {
   const violations: Violation[] = [];
   const record = new RecordNow();
   const lives = new Map<string, Life>();
-  const walked = new Map<string, string[]>();
+  const walked = new Map<string, string[][]>();
   for (const event of history.events) {
     record.take(event);
     const free = freed(event);
@@ -29,7 +29,8 @@ function judge(history: History): Violation[] {
     if (event.kind === "built") lives.set(event.host, born(event, record, walked));
     if (event.kind !== "marked") continue;
     const key = `${event.host} ${event.incarnation} ${event.machine}`;
-    walked.set(key, withoutLoops([...(walked.get(key) ?? []), event.state]));
+    const versions = walked.get(key) ?? [];
+    walked.set(key, [...versions, withoutLoops([...(versions.at(-1) ?? []), event.state])]);
     const own = lives.get(event.host);
     if (!own || own.isFree || own.incarnation !== event.incarnation) continue;
     const marked = [...(own.marked.get(event.machine) ?? []), event.state];
@@ -50,18 +51,19 @@ function judge(history: History): Violation[] {
   return violations;
 }
 
-/** Both what was recorded and what was walked: the last of it may not have been recorded by whoever replays. */
+/** What was recorded, and what was walked after that: whoever replays may not have recorded the last of it on the remote. */
 function born(
   { host, incarnation }: Extract<Happening, { kind: "built" }>,
   record: RecordNow,
-  walked: ReadonlyMap<string, readonly string[]>,
+  walked: ReadonlyMap<string, readonly (readonly string[])[]>,
 ): Life {
   const known = record.subjects.get(host);
   const ways = new Map<string, (readonly string[])[]>();
   for (const [machine, { applied }] of Object.entries(known?.machines ?? {})) {
-    const truth = walked.get(`${host} ${known?.incarnation} ${machine}`) ?? [];
-    // What was walked last may have been recorded in part.
-    ways.set(machine, [applied.map(({ state }) => state), ...truth.map((_, index) => truth.slice(0, index + 1))]);
+    const recorded = withoutLoops(applied.map(({ state }) => state));
+    const versions = walked.get(`${host} ${known?.incarnation} ${machine}`) ?? [];
+    const from = versions.findIndex((version) => version.join(" ") === recorded.join(" "));
+    ways.set(machine, [recorded, ...versions.slice(Math.max(0, from))]);
   }
   return { incarnation, ways, marked: new Map(), isFree: known?.incarnation == null };
 }
