@@ -1,0 +1,112 @@
+// Planted bugs in how steps are run.
+import type { Canary } from "./list.ts";
+
+export const steps: readonly Canary[] = [
+  {
+    name: "intent-after-act",
+    what: "a step's start is recorded when it has begun",
+    promises: ["S1"],
+    mode: "safety",
+    seedsMax: 10,
+    edits: [
+      {
+        file: "reconciler/engine/runner.ts",
+        find: "await context.edit((entry) => stepStarted(entry, step, context.now()));",
+        replace: 'if (step.repeat === "never") await context.edit((entry) => stepStarted(entry, step, context.now()));',
+      },
+    ],
+  },
+  {
+    name: "never-runs-again",
+    what: "a step marked never whose outcome is unknown is run again",
+    promises: ["S2"],
+    mode: "safety",
+    seedsMax: 400,
+    edits: [
+      {
+        file: "reconciler/engine/runner.ts",
+        find: 'return { ...entry, once: setOnce(entry, key, "unknown", context.now) };',
+        replace:
+          'return { ...entry, attempt: entry.attempt && { ...entry.attempt, step: null }, once: setOnce(entry, key, "free", context.now) };',
+      },
+    ],
+  },
+  {
+    name: "once-forgotten",
+    what: "it is not recorded that a step marked never was started",
+    promises: ["S2"],
+    mode: "safety",
+    seedsMax: 400,
+    edits: [
+      {
+        file: "reconciler/plan/transition.ts",
+        find: 'once: step.repeat === "never" ? setOnce(entry, step.key, "started", now) : entry.once',
+        replace: "once: entry.once",
+      },
+    ],
+  },
+  {
+    name: "no-claims",
+    what: "a step marked never leaves no claim on its host",
+    promises: ["S2"],
+    mode: "safety",
+    seedsMax: 400,
+    edits: [
+      {
+        file: "reconciler/engine/runner.ts",
+        find: 'step.repeat === "never" && runsOnHost(step);',
+        replace: 'step.repeat === "always" && false;',
+      },
+    ],
+  },
+  {
+    name: "unfenced-never",
+    what: "a step marked never begins before its start is pushed",
+    promises: ["D3"],
+    mode: "safety",
+    seedsMax: 40,
+    edits: [
+      {
+        file: "reconciler/engine/runner.ts",
+        find: 'if (step.repeat === "never" && !(await pushed(context, step))) return false;',
+        replace: 'if (step.repeat === "never") void pushed(context, step);',
+      },
+    ],
+  },
+  {
+    name: "two-at-once",
+    what: "a transition begins while another one of the same host runs",
+    promises: ["S4"],
+    mode: "safety",
+    seedsMax: 40,
+    edits: [{ file: "reconciler/engine/loop.ts", find: "if (decision?.act) this.fly(name);", replace: "" }],
+  },
+  {
+    name: "hold-not-checked",
+    what: "what a person holds is acted upon",
+    promises: ["S4"],
+    mode: "safety",
+    seedsMax: 100,
+    edits: [
+      {
+        file: "reconciler/plan/holds.ts",
+        find: "for (const hold of fleet.holds) if (covers(hold.select, host, groups)) consider(inForce(hold));",
+        replace: "",
+      },
+    ],
+  },
+  {
+    name: "held-by-file",
+    what: "a host that its file holds is acted upon",
+    promises: ["S4"],
+    mode: "safety",
+    seedsMax: 60,
+    edits: [
+      {
+        file: "reconciler/plan/holds.ts",
+        find: "if (host.hold !== null) consider({ ...host.hold, since: null, select: null });",
+        replace: "",
+      },
+    ],
+  },
+];
