@@ -14,10 +14,10 @@ npm run sim -- --seed NAME [--liveness] [--filter REGEXP] [--json]
 Plays reconcilers, hosts, a remote and people from seeds, and judges what happened by the promises of the design.
 The seeds of test/sim/seeds.txt come first, then fresh ones: safety and liveness runs in turns.
 
-  --seeds N        so many fresh seeds (100)
+  --seeds N        so many fresh seeds (100); with --minutes, at least so many (1)
   --liveness       only runs that end all faults, and then have to come to rest
   --from TEXT      names of the fresh seeds begin like this: repeats a run
-  --minutes M      goes on until then, whatever --seeds says; Ctrl-C ends it earlier
+  --minutes M      goes on until then, and until there were enough seeds; Ctrl-C ends it earlier
   --jobs J         processes (one a core)
   --save           appends seeds that fail to test/sim/seeds.txt
   --seed NAME      plays one, and prints its history
@@ -93,7 +93,10 @@ async function main(): Promise<number> {
     console.log(help);
     return 0;
   }
-  const [jobCount, fresh] = [count("jobs", jobs, availableParallelism()), count("seeds", seeds, 100)];
+  const [jobCount, fresh] = [
+    count("jobs", jobs, availableParallelism()),
+    count("seeds", seeds, minutes === undefined ? 100 : 1),
+  ];
   const endAfterMs = minutes === undefined ? null : Math.min(count("minutes", minutes, 1) * 60_000, timerMsMax);
   await using bundle = await Bundle.make(editsOf(plant));
   await using workers = new Workers(bundle.program, jobCount);

@@ -12,7 +12,7 @@ const progressMs = 5000;
 
 export interface RunOptions {
   readonly base: string;
-  /** Fresh seeds that have to be played; without an end in time also the most. */
+  /** Fresh seeds that are played at least; without an end in time also the most. */
   readonly fresh: number;
   readonly isLiveness: boolean;
   readonly endAfterMs: number | null;
@@ -43,10 +43,11 @@ export class Run {
     const saved = await savedSeeds();
     const { fresh, endAfterMs, jobs } = this.options;
     const tell = setInterval(() => process.stderr.write(`${this.summary.line()}\n`), progressMs);
-    const end = endAfterMs === null ? null : setTimeout(() => this.stop(), endAfterMs);
-    const most = endAfterMs === null ? saved.length + fresh : Number.POSITIVE_INFINITY;
+    let isTimeOver = endAfterMs === null;
+    const end = endAfterMs === null ? null : setTimeout(() => (isTimeOver = true), endAfterMs);
+    const least = saved.length + fresh;
     const lane = async (): Promise<void> => {
-      while (!this.isStopped && this.asked < most) {
+      while (!this.isStopped && (this.asked < least || !isTimeOver)) {
         const index = this.asked++;
         const seed = saved[index] ?? freshSeed(this.options.base, index - saved.length, this.options.isLiveness);
         await this.one(seed, index % twiceEvery === 0);
@@ -56,7 +57,6 @@ export class Run {
     await Promise.all(Array.from({ length: jobs + 1 }, lane));
     clearInterval(tell);
     if (end !== null) clearTimeout(end);
-    const least = saved.length + (endAfterMs === null ? fresh : 1);
     if (this.summary.played < least)
       process.stderr.write(`${this.summary.played} seeds were played, and ${least} were asked for\n`);
     return this.summary.failures.length === 0 && this.summary.played >= least;
