@@ -25,6 +25,7 @@ export class Run {
   private readonly workers: Workers;
   private readonly options: RunOptions;
   private isStopped = false;
+  private isTimeOver = false;
   private asked = 0;
   private readonly shrunk = new Set<string>();
 
@@ -43,11 +44,14 @@ export class Run {
     const saved = await savedSeeds();
     const { fresh, endAfterMs, jobs } = this.options;
     const tell = setInterval(() => process.stderr.write(`${this.summary.line()}\n`), progressMs);
-    let isTimeOver = endAfterMs === null;
-    const end = endAfterMs === null ? null : setTimeout(() => (isTimeOver = true), endAfterMs);
+    this.isTimeOver = endAfterMs === null;
+    const timeOver = (): void => {
+      this.isTimeOver = true;
+    };
+    const end = endAfterMs === null ? null : setTimeout(timeOver, endAfterMs);
     const least = saved.length + fresh;
     const lane = async (): Promise<void> => {
-      while (!this.isStopped && (this.asked < least || !isTimeOver)) {
+      while (!this.isStopped && (this.asked < least || !this.isTimeOver)) {
         const index = this.asked++;
         const seed = saved[index] ?? freshSeed(this.options.base, index - saved.length, this.options.isLiveness);
         await this.one(seed, index % twiceEvery === 0);
