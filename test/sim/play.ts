@@ -26,7 +26,7 @@ const calmMs = 45 * 60_000;
 const sliceMs = 60_000;
 const restSlices = 4;
 /** Nothing is done for so long: what is not in its target by then is parked, and waits for nothing that time would bring. */
-const stuckMs = 16 * 60_000;
+const stuckMs = 11 * 60_000;
 const stepsMax = 400_000;
 
 export interface Played extends History {
