@@ -139,11 +139,15 @@ function parseState(machine: string, name: string, raw: RawState): State {
     available: raw.available ?? false,
     transient: raw.transient ?? false,
     check: raw.check === undefined ? null : parseCheck(raw.check),
-    barrier: raw.barrier === undefined ? null : parseBarrier(raw.barrier, machine, raw.enter ?? []),
+    barrier: raw.barrier === undefined ? null : parseBarrier(raw.barrier, [machine, name], raw.enter ?? []),
   };
 }
 
-function parseBarrier(raw: RawBarrier, machine: string, entries: readonly RawEntry[]): Barrier {
+function parseBarrier(
+  raw: RawBarrier,
+  [machine, state]: readonly [string, string],
+  entries: readonly RawEntry[],
+): Barrier {
   const from = entries.flatMap((entry) => entry.from);
   const amountOf = (value: string | number | undefined): Amount | null =>
     value === undefined ? null : parseAmount(value);
@@ -151,6 +155,7 @@ function parseBarrier(raw: RawBarrier, machine: string, entries: readonly RawEnt
     group: raw.group,
     machine: raw.machine ?? machine,
     states: raw.state === undefined ? from : [raw.state].flat(),
+    behind: raw.machine === undefined || raw.machine === machine ? state : null,
     count: amountOf(raw.count),
     withinMs: raw.within === undefined ? null : parseDuration(raw.within),
     proceedIf: amountOf(raw.proceed_if),

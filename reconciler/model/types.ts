@@ -83,6 +83,8 @@ export interface Barrier {
   readonly machine: string;
   /** A host has arrived when it is in one of these states, or has been in this life of it and went on. */
   readonly states: readonly string[];
+  /** The state behind the barrier: whoever is there has come to it. Null where they arrive in another machine. */
+  readonly behind: string | null;
   /** Null for every host of the group. */
   readonly count: Amount | null;
   /** From when a host waits there; null for no deadline. */

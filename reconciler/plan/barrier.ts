@@ -34,7 +34,9 @@ export function arrivalsAt(world: World, barrier: Barrier): Arrivals {
   return { arrived, missing, needed: barrier.count === null ? members.length : atLeast(barrier.count, members.length) };
 }
 
-function hasArrived({ state, applied, attempt }: MachineRecord, { states }: Barrier, initial: string): boolean {
+function hasArrived({ state, applied, attempt }: MachineRecord, { states, behind }: Barrier, initial: string): boolean {
+  // Its way there may be unknown: a host whose word was taken for where it is.
+  if (behind !== null && (state === behind || applied.some((item) => item.state === behind))) return true;
   if (states.includes(state)) return attempt === null || attempt.from === state;
   if (states.includes(initial)) return true;
   return applied.some((item) => states.includes(item.state));

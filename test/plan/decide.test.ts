@@ -823,6 +823,24 @@ test("L1: a rebuilt host has arrived at a barrier with the very decision that se
   assert.is(decision?.act?.kind, "start");
 });
 
+test("L1: a host that is behind a barrier has come to it, whatever is known of its way", () => {
+  const files: Files = {
+    "machines/chain.yaml": {
+      ...chain,
+      states: { ...chain.states, c: { ...chain.states.c, barrier: { group: "all" } } },
+    },
+    "hosts/all.yaml": { group: "all", select: 'host.name != ""' },
+    "hosts/a.yaml": localHost("a", { chain: "c" }),
+    "hosts/b.yaml": localHost("b", { chain: "c" }),
+  };
+  const records = [
+    record("a", "chain", { state: "b", applied: applied("b") }),
+    record("b", "chain", { state: "c", applied: applied("c") }),
+  ];
+  const given = world(files, { records, reports: [report("a"), report("b")] });
+  assert.is(decide(given, ["a"])[0]?.act?.kind, "start");
+});
+
 test("R3: an attempt that was left open is over when the host has gone on from there", () => {
   const attempt = attemptFrom(lampFiles("on"), "off", "on");
   const entry = { state: "off", revision: 0, attempt };
