@@ -159,9 +159,14 @@ function scriptOf(random: Random, stage: Stage): Timed[] {
   const weights = new Map<Kind, number>();
   for (const kind of faultKinds) weights.set(kind, swarm.chance(0.4) ? swarm.next() : 0);
   for (const kind of peopleKinds) weights.set(kind, swarm.chance(0.6) ? swarm.next() : 0);
+  const count = swarm.whole(3, 25);
+  // Now and then a few kinds alone, so that one follows upon the other often.
+  if (swarm.chance(0.15)) {
+    const few = new Set<Kind>(swarm.some([...faultKinds, ...peopleKinds, "retarget", "rebuild"], 4));
+    for (const kind of weights.keys()) weights.set(kind, few.has(kind) ? 1 : 0);
+  }
   const total = [...weights.values()].reduce((sum, weight) => sum + weight, 0);
   if (total === 0) return [];
-  const count = swarm.whole(3, 25);
   const draw = (at: Random): Kind => {
     let left = at.next() * total;
     for (const [kind, weight] of weights) {
