@@ -17,7 +17,7 @@ export const durability: readonly Canary[] = [
     what: "the journal is cut when its commit is made, and that is not pushed again after a crash",
     promises: ["D1"],
     mode: "safety",
-    seedsMax: 300,
+    seedsMax: 1000,
     edits: [
       {
         file: store,
@@ -37,7 +37,7 @@ export const durability: readonly Canary[] = [
     what: "who leads on drops what its own journal has",
     promises: ["D1"],
     mode: "safety",
-    seedsMax: 600,
+    seedsMax: 1000,
     edits: [
       {
         file: store,
@@ -65,7 +65,7 @@ export const durability: readonly Canary[] = [
     what: "a push whose answer was lost is made again with another commit",
     promises: ["D1"],
     mode: "safety",
-    seedsMax: 600,
+    seedsMax: 1000,
     edits: [
       {
         file: store,
@@ -155,7 +155,7 @@ export const durability: readonly Canary[] = [
     what: "a branch that was moved back is followed",
     promises: ["D6"],
     mode: "safety",
-    seedsMax: 400,
+    seedsMax: 1000,
     edits: [
       {
         file: "reconciler/record/follow.ts",

@@ -24,7 +24,7 @@ export const fleet: readonly Canary[] = [
     what: "however many are lost at once, they are healed",
     promises: ["B2"],
     mode: "safety",
-    seedsMax: 400,
+    seedsMax: 1000,
     edits: [
       { file: brakes, find: "if (lost > limit) return", replace: "if (lost < 0) return" },
       { file: brakes, find: "if (count > most) return", replace: "if (count < 0) return" },
@@ -57,7 +57,7 @@ export const fleet: readonly Canary[] = [
     what: "a person's word about one commit is good for all",
     promises: ["B3"],
     mode: "safety",
-    seedsMax: 600,
+    seedsMax: 1000,
     edits: [
       {
         file: "reconciler/engine/loop.ts",
@@ -71,7 +71,7 @@ export const fleet: readonly Canary[] = [
     what: "a trailer with any number acknowledges everything",
     promises: ["B3"],
     mode: "safety",
-    seedsMax: 600,
+    seedsMax: 1000,
     edits: [
       {
         file: brakes,
@@ -85,7 +85,7 @@ export const fleet: readonly Canary[] = [
     what: "a limit that is a share of the fleet is rounded up",
     promises: ["B3"],
     mode: "safety",
-    seedsMax: 600,
+    seedsMax: 1000,
     edits: [
       {
         file: "reconciler/model/amount.ts",
@@ -141,7 +141,7 @@ export const fleet: readonly Canary[] = [
     what: "holds are gone after a restart",
     promises: ["B5", "D1"],
     mode: "safety",
-    seedsMax: 400,
+    seedsMax: 1000,
     edits: [
       {
         file: "reconciler/engine/loop.ts",

@@ -64,7 +64,7 @@ export const reconciling: readonly Canary[] = [
     what: "a report of a life that is over is taken",
     promises: ["R3"],
     mode: "safety",
-    seedsMax: 400,
+    seedsMax: 1000,
     edits: [
       {
         file: "reconciler/engine/requests.ts",
@@ -92,7 +92,7 @@ export const reconciling: readonly Canary[] = [
     what: "what was decided for one life of a host is done to the next one",
     promises: ["R4"],
     mode: "safety",
-    seedsMax: 400,
+    seedsMax: 1000,
     edits: [
       {
         file: "reconciler/engine/loop.ts",
@@ -106,7 +106,7 @@ export const reconciling: readonly Canary[] = [
     what: "a rebuilt host goes to its target by the shortest way",
     promises: ["R4"],
     mode: "safety",
-    seedsMax: 600,
+    seedsMax: 1000,
     edits: [
       {
         file: "reconciler/plan/observe.ts",

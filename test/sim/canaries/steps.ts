@@ -21,7 +21,7 @@ export const steps: readonly Canary[] = [
     what: "a step marked never whose outcome is unknown is run again",
     promises: ["S2"],
     mode: "safety",
-    seedsMax: 400,
+    seedsMax: 1000,
     edits: [
       {
         file: "reconciler/engine/runner.ts",
@@ -36,7 +36,7 @@ export const steps: readonly Canary[] = [
     what: "it is not recorded that a step marked never was started",
     promises: ["S2"],
     mode: "safety",
-    seedsMax: 400,
+    seedsMax: 1000,
     edits: [
       {
         file: "reconciler/plan/transition.ts",
@@ -50,7 +50,7 @@ export const steps: readonly Canary[] = [
     what: "a step marked never leaves no claim on its host",
     promises: ["S2"],
     mode: "safety",
-    seedsMax: 400,
+    seedsMax: 1000,
     edits: [
       {
         file: "reconciler/engine/runner.ts",
