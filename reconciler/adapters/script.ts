@@ -96,11 +96,17 @@ for sw_file in "$SW/states"/*; do
 done
 true`;
 
-/** Leaves the marker of a state: the file appears whole or not at all. */
+/**
+ * Leaves the marker of a state: the file appears whole or not at all. One with a higher revision stays: it was left by whoever leads now,
+ * and this by one that does not know yet that it does not lead any more (D3).
+ */
 export function markBody(machine: string, state: string, revision: number): string {
   const file = `"$SW/states/"${quote(machine)}`;
   const fresh = `"$SW/states/.new-"${quote(machine)}`;
-  return `mkdir -p "$SW/states" && printf '%s %s\\n' ${quote(state)} ${quote(String(revision))} >${fresh} && mv ${fresh} ${file} || exit 1
+  return `sw_old=$(cut -d ' ' -f 2 ${file} 2>/dev/null)
+case "$sw_old" in '' | *[!0-9]*) sw_old=0 ;; esac
+[ "$sw_old" -le ${quote(String(revision))} ] || { echo 'another reconciler has left a newer marker' >&2; exit 1; }
+mkdir -p "$SW/states" && printf '%s %s\\n' ${quote(state)} ${quote(String(revision))} >${fresh} && mv ${fresh} ${file} || exit 1
 sw_sync ${file}`;
 }
 

@@ -374,9 +374,20 @@ export class Engine {
     const after = merged(report, before);
     this.reports.set(report.host, after);
     this.limits.touch(report.host);
-    if (before && sameNews(before, after)) return;
+    if (before && sameNews(before, after)) {
+      // That it was heard again may be all that a wave waits for: what was heard before counted as older than what it is about.
+      if (this.isRollingOut()) this.queue.wake(fleetName);
+      return;
+    }
     this.queue.wake(report.host);
     for (const waiter of this.waiters.of(report.host)) this.queue.wake(waiter);
+  }
+
+  private isRollingOut(): boolean {
+    const { rollouts } = this.fleet();
+    for (const scope in rollouts)
+      if (rollouts[scope]?.phase === "running" || rollouts[scope]?.phase === "soaking") return true;
+    return false;
   }
 
   /** Looks again at those who wait for room, as many as there is room for. */

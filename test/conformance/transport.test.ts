@@ -121,6 +121,17 @@ for (const [name, open, needs] of [
     assert.is(report.checks["conformance-m"]?.ok, false);
   });
 
+  check("D3: a marker does not take the place of a newer one", async (rig) => {
+    const incarnation = await rig.incarnation();
+    const mark = (state: string, revision: number): ReturnType<typeof rig.hosts.mark> =>
+      rig.hosts.mark({ host: rig.host, incarnation, machine: "conformance-m", claim: { state, revision } });
+    assert.is((await mark("up", 9)).kind, "ok");
+    assert.is((await mark("down", 8)).kind, "failed");
+    const report = await rig.hosts.look(rig.host, () => null);
+    assert.equal(report.states["conformance-m"], { state: "up", revision: 9 });
+    assert.is((await mark("down", 10)).kind, "ok");
+  });
+
   check("exit 0 is well, another exit is a failure that keeps the output", async (rig) => {
     assert.equal(await rig.step(shell("echo well")), { kind: "ok", output: "well\n" });
     const outcome = await rig.step(shell("echo bad >&2; exit 3"));

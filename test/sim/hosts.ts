@@ -294,6 +294,8 @@ export class HostsOfProcess implements HostActor, HostLooker {
       const host = this.reach(name);
       const lost: Outcome = { kind: "unreachable", message: "no route to host", output: "" };
       if (host === null || (incarnation !== null && incarnation !== host.incarnation)) return lost;
+      const before = host.markers.get(machine)?.revision ?? 0;
+      if (before > (claim.revision ?? 0)) return { kind: "failed", message: "a newer marker is there", output: "" };
       host.markers.set(machine, claim);
       this.hosts.options.note({
         kind: "marked",

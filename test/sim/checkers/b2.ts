@@ -1,6 +1,6 @@
 // B2: when more hosts are lost at once than `max_lost`, nothing is healed until a person says so.
-import { all, type Checker, type Happening, type History, type Violation } from "../history.ts";
-import { desiredOf, RecordNow } from "./chain.ts";
+import { type Checker, type Happening, type History, type Violation } from "../history.ts";
+import { desiredOf, RecordNow, wasRewound } from "./chain.ts";
 
 /** Losses within this time are losses at once. */
 const atOnceMs = 60_000;
@@ -8,14 +8,14 @@ const atOnceMs = 60_000;
 export const b2: Checker = {
   promise: "B2",
   says: "of hosts that were rebuilt at once, no more than the limit are replayed before a person releases the brake; and nobody else releases it",
-  check: (history) => [...released(history), ...replayed(history)],
+  // A record that a person has moved back may not know of the brake.
+  check: (history) => (wasRewound(history, "observed") ? [] : [...released(history), ...replayed(history)]),
 };
 
 const isRelease = (event: Happening): boolean =>
   event.kind === "word" && event.word.kind === "release-brake" && event.answer !== "refused";
 
 function released(history: History): Violation[] {
-  if (all(history, "rewound").length > 0) return [];
   const violations: Violation[] = [];
   const record = new RecordNow();
   const words = history.events.filter(isRelease);
