@@ -17,12 +17,17 @@ function judge(history: History): Violation[] {
   /** Host and machine: who took it down, and the run that it began with. */
   const down = new Map<string, { readonly process: string; readonly to: string }>();
   const failed = new Map<number, string>();
+  let epoch = 0;
   let facts: DesiredFacts = first;
   for (const event of history.events) {
     if (event.kind === "commit" && event.desired.valid) facts = event.desired;
     for (const { name, groups, targets } of facts.hosts)
       groupsOf.set(name, [...groups, ...Object.keys(targets).map((machine) => `all_${machine}`)]);
     if (event.kind === "killed" || event.kind === "stopped") forget(down, event.process);
+    // One that takes the lead, or takes it again, goes by what is recorded; nobody does whose record was moved back.
+    if (event.kind === "rewound" && event.branch === "observed") down.clear();
+    if (event.kind === "pushed" && event.epoch > epoch) down.clear();
+    if (event.kind === "pushed") epoch = Math.max(epoch, event.epoch);
     // What a host does by itself is no step's doing any more.
     if (event.kind === "built" || event.kind === "fell" || event.kind === "down") forgetHost(down, event.host);
     if (event.kind === "marked") down.delete(`${event.host} ${event.machine}`);

@@ -39,7 +39,7 @@ function replayed(history: History): Violation[] {
   const words = history.events.filter(isRelease);
   const violations: Violation[] = [];
   const record = new RecordNow();
-  const waves: { readonly at: number; readonly lives: Set<string>; readonly begun: Set<string> }[] = [];
+  const waves: { readonly at: number; readonly hosts: Set<string>; readonly begun: Set<string> }[] = [];
   for (const event of history.events) {
     record.take(event);
     if (event.kind === "built") {
@@ -50,21 +50,21 @@ function replayed(history: History): Violation[] {
       const wave =
         last !== undefined && event.at - last.at <= atOnceMs
           ? last
-          : { at: event.at, lives: new Set<string>(), begun: new Set<string>() };
+          : { at: event.at, hosts: new Set<string>(), begun: new Set<string>() };
       if (wave !== last) waves.push(wave);
-      if (isKnown) wave.lives.add(event.incarnation);
+      if (isKnown) wave.hosts.add(event.host);
     }
     if (event.kind !== "began") continue;
     for (const wave of waves) {
-      if (!wave.lives.has(event.incarnation) || wave.lives.size <= most) continue;
+      if (!wave.hosts.has(event.host) || wave.hosts.size <= most) continue;
       if (words.some((word) => word.kind === "word" && word.askedAt >= wave.at - 600_000 && word.askedAt <= event.at))
         continue;
-      wave.begun.add(event.incarnation);
+      wave.begun.add(event.host);
       if (wave.begun.size > most)
         violations.push({
           promise: "B2",
           at: event.at,
-          message: `${wave.lives.size} hosts were lost at once, and ${wave.begun.size} are healed: more than ${most}`,
+          message: `${wave.hosts.size} hosts were lost at once, and ${wave.begun.size} are healed: more than ${most}`,
         });
     }
   }

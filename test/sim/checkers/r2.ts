@@ -10,6 +10,8 @@ export const r2: Checker = {
     // What comes to rest last is the note that a rollout is done.
     const since = rest.restingSince === null ? rest.at - 10 * 60_000 : rest.restingSince + 60_000;
     const late = history.events.filter(({ at }) => at > since);
+    // Somebody who still has something to say is not at rest.
+    if (late.some(({ kind }) => kind === "word")) return [];
     const acts = late.filter(({ kind }) => kind === "began" || kind === "marked" || kind === "pushed");
     const [first] = acts;
     if (first === undefined) return [];

@@ -44,6 +44,7 @@ function onHeldHosts(history: History): Violation[] {
   const facts = desiredOf(history);
   const violations: Violation[] = [];
   let holds: Hold[] = [];
+  let isMoved = false;
   let desired = [...facts.values()][0];
   const isHeldInAll = (host: string): boolean =>
     [...facts.values()].every(({ hosts }) => hosts.find(({ name }) => name === host)?.isHeld === true);
@@ -53,9 +54,11 @@ function onHeldHosts(history: History): Violation[] {
     // What another has not pushed is not known to whoever takes over, and it may have been lost with its machine.
     if (event.kind === "started" && event.fresh) holds = holds.filter(({ process }) => process !== event.process);
     if (event.kind === "pushed") holds = holds.filter(({ process }) => process === event.process);
-    if (event.kind === "rewound" && event.branch === "observed") holds = [];
+    // What a reconciler takes while it does not know yet that its record was moved back is set aside with its journal.
+    if (event.kind === "rewound" && event.branch === "observed") isMoved = true;
     if (event.kind === "word" && event.word.kind === "hold" && event.answer === "taken")
       holds.push({ at: event.at, select: event.word.select, process: event.process });
+    if (isMoved) holds = [];
   };
   for (const event of history.events) {
     take(event);
