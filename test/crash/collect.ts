@@ -59,7 +59,7 @@ export async function collect(site: Site, recovered: Recovered): Promise<Collect
     const events = [
       ...site.events,
       ...stepEvents(site, steps, known),
-      ...pushEvents(site, commits, known),
+      ...pushEvents(site, { commits, steps }, known),
       ...lives(steps),
       await restOf(site, recovered, records),
     ].toSorted((a, b) => a.at - b.at);
@@ -136,16 +136,23 @@ export function startIsAt(records: ReadonlyMap<string, SubjectRecord> | undefine
   );
 }
 
-function pushEvents(site: Site, commits: readonly Commit[], records: Records): Happening[] {
+function pushEvents(
+  site: Site,
+  { commits, steps }: Pick<Collected, "commits" | "steps">,
+  records: Records,
+): Happening[] {
   // Of several folders it is not seen from outside which one wrote.
   const folders = new Set(site.runs.map(({ data }) => data));
   const writer = folders.size === 1 ? ([...folders][0] ?? null) : null;
   let before: ReadonlyMap<string, SubjectRecord> = new Map();
   let from = 0;
   const order = new Map(commits.map(({ id }, index) => [id, index]));
+  // Steps look at the remote when they begin: that may be sooner than whoever looks now and then.
+  const looks = steps.map(({ at, tip }) => ({ at: at - 0.5, commit: tip }));
+  const tips = [...site.tips, ...looks].toSorted((a, b) => a.at - b.at);
   return commits.map((commit, index) => {
     // It was there when a tip that stands on it was first seen.
-    const seen = site.tips.slice(from).findIndex((tip) => (order.get(tip.commit) ?? -1) >= index);
+    const seen = tips.slice(from).findIndex((tip) => (order.get(tip.commit) ?? -1) >= index);
     if (seen > 0) from += seen;
     const subjects = [...(records.get(commit.id)?.values() ?? [])].filter(
       (record) => JSON.stringify(before.get(record.name)) !== JSON.stringify(record),
@@ -155,7 +162,7 @@ function pushEvents(site: Site, commits: readonly Commit[], records: Records): H
     const desired = /^Desired: ([0-9a-f]{40})$/m.exec(message)?.[1] ?? null;
     return {
       kind: "pushed",
-      at: seen < 0 ? site.now() : (site.tips[from]?.at ?? site.now()),
+      at: seen < 0 ? site.now() : (tips[from]?.at ?? site.now()),
       process: writer,
       commit: id,
       parent,
