@@ -117,7 +117,7 @@ export class Engine {
    */
   async start(mayAct: Promise<unknown> = Promise.resolve()): Promise<void> {
     const { subjects } = await this.ports.record.load();
-    this.recorded = await this.ports.desired.recorded();
+    await this.learnRecorded();
     await mayAct;
     for (const record of subjects) this.records.set(record.name, record);
     this.isRestart = subjects.some(({ kind }) => kind === "host");
@@ -125,6 +125,12 @@ export class Engine {
     this.leading = true;
     this.takeUp();
     if (this.main.current === null && this.main.waiting === null) await this.poll();
+  }
+
+  /** The commit in force before can be read only once the branch that it stands on is here: a new data folder has nothing of it yet. */
+  private async learnRecorded(): Promise<void> {
+    if (this.main.current === null && this.main.waiting === null) await this.poll();
+    this.recorded = await this.ports.desired.recorded();
   }
 
   /** Takes up the commit that was followed until now. Nobody has judged it yet (B3). */

@@ -633,4 +633,29 @@ test("L1: hosts whose steps wait for a push do not wake each other for ever", as
   );
 });
 
+test("B3: in a new data folder, what was in force is known before a commit is judged", async () => {
+  const hosts = ["a", "b", "c", "d"];
+  const filesFor = (target: string): Files => ({
+    "stateward.yaml": { brakes: { max_moved: 1 } },
+    "machines/lamp.yaml": lamp,
+    ...(Object.fromEntries(hosts.map((name) => [`hosts/${name}.yaml`, localHost(name, { lamp: target })])) as Files),
+  });
+  const before = await start(filesFor("on"));
+  await before.clock.pass(300_000);
+  // The branch is fetched with the first poll: before that, nothing is known of any commit on it.
+  let isFetched = false;
+  const main = new Desired();
+  main.push(filesFor("off"), "d".repeat(40));
+  const poll = main.poll.bind(main);
+  main.poll = async () => {
+    isFetched = true;
+    return poll();
+  };
+  main.recorded = async () => (isFetched ? desired(filesFor("on")) : null);
+  const { clock, record, hosts: fakes } = before;
+  const engine = new Engine({ clock, desired: main, record, looker: fakes, actor: fakes, events: () => {} });
+  await engine.start();
+  assert.is(engine.waitingCommit()?.commit, "d".repeat(40));
+});
+
 test.run();

@@ -18,6 +18,7 @@ function judge(history: History): Violation[] {
   const down = new Map<string, { readonly process: string; readonly to: string }>();
   const failed = new Map<number, string>();
   let epoch = 0;
+  let leader: string | null = null;
   let facts: DesiredFacts = first;
   for (const event of history.events) {
     if (event.kind === "commit" && event.desired.valid) facts = event.desired;
@@ -27,6 +28,7 @@ function judge(history: History): Violation[] {
     // One that takes the lead, or takes it again, goes by what is recorded; nobody does whose record was moved back.
     if (event.kind === "rewound" && event.branch === "observed") down.clear();
     if (event.kind === "pushed" && event.epoch > epoch) down.clear();
+    if (event.kind === "pushed" && event.epoch >= epoch) leader = event.process;
     if (event.kind === "pushed") epoch = Math.max(epoch, event.epoch);
     // What a host does by itself is no step's doing any more.
     if (event.kind === "built" || event.kind === "fell" || event.kind === "down") forgetHost(down, event.host);
@@ -41,7 +43,8 @@ function judge(history: History): Violation[] {
     if (!sketch?.available.includes(transition.from)) continue;
     const key = `${host} ${machine}`;
     failed.set(event.run, key);
-    if (!down.has(key)) violations.push(...tooMany({ facts, groupsOf, down }, event));
+    // One that was deposed, and cannot know it yet, goes by what it knows.
+    if (!down.has(key) && process === leader) violations.push(...tooMany({ facts, groupsOf, down }, event));
     down.set(key, { process, to: transition.to });
   }
   return violations;

@@ -2,14 +2,20 @@
 import { all, type Checker, type DesiredFacts, type History, type Violation } from "../history.ts";
 import { desiredOf, wasRewound } from "./chain.ts";
 
-/** Hosts that both know, and that the later one wants elsewhere. */
-function moved(before: DesiredFacts, after: DesiredFacts): number {
+/** Machines of a host by name, as far as they are recorded: the states that they are in. */
+type States = ReadonlyMap<string, Readonly<Record<string, { readonly state: string }>>>;
+
+/** Hosts that both know, and that the later one wants elsewhere. One that is there already does not move. */
+function moved(before: DesiredFacts, after: DesiredFacts, states: States): number {
   const targets = new Map(before.hosts.map(({ name, targets: wanted }) => [name, wanted]));
   return after.hosts.filter(({ name, targets: wanted }) => {
     const old = targets.get(name);
     return (
       old !== undefined &&
-      Object.entries(wanted).some(([machine, state]) => old[machine] !== undefined && old[machine] !== state)
+      Object.entries(wanted).some(
+        ([machine, state]) =>
+          old[machine] !== undefined && old[machine] !== state && states.get(name)?.[machine]?.state !== state,
+      )
     );
   }).length;
 }
@@ -33,23 +39,29 @@ function unasked(history: History): Violation[] {
   const words = all(history, "word").filter(({ word, answer }) => word.kind === "approve" && answer !== "refused");
   const isAsked = (commit: string, at: number): boolean =>
     words.some(({ word, askedAt }) => word.kind === "approve" && word.commit === commit && askedAt <= at);
-  const isFree = (from: DesiredFacts, to: DesiredFacts): boolean => {
-    const count = moved(from, to);
+  const states = new Map<string, Readonly<Record<string, { readonly state: string }>>>();
+  const isFree = (from: DesiredFacts, to: DesiredFacts, known: States): boolean => {
+    const count = moved(from, to, known);
     // An acknowledgement fits from the real number to a tenth above.
     // A host that nothing is recorded of yet is no move: what its author counted may be one less than what stands in the files.
     return count <= limitOf(from, to) || (to.acknowledged !== null && to.acknowledged >= count - 1);
   };
   const violations: Violation[] = [];
   let current: number | null = null;
-  for (const { at, desired } of all(history, "pushed")) {
+  for (const { at, desired, subjects } of all(history, "pushed")) {
+    const before = new Map(states);
+    for (const { name, machines } of subjects) states.set(name, machines);
     const next = desired === null ? undefined : place.get(desired);
     if (next === undefined || next === current) continue;
     const from: number | null = current;
     current = next;
     if (from === null || next < from || desired === null) continue;
-    if (!isReached(facts.slice(from, next + 1), { at, isAsked, isFree })) {
+    // What the commit itself has begun to move is recorded with it, and what was recorded before is older than what was judged by.
+    const isFreeThen = (one: DesiredFacts, other: DesiredFacts): boolean =>
+      isFree(one, other, states) || isFree(one, other, before);
+    if (!isReached(facts.slice(from, next + 1), { at, isAsked, isFree: isFreeThen })) {
       const [first, last] = [facts[from]?.[1], facts[next]?.[1]];
-      const count = first && last ? moved(first, last) : 0;
+      const count = first && last ? moved(first, last, states) : 0;
       const limit = first && last ? limitOf(first, last) : 0;
       const message = `${desired.slice(0, 8)} moves ${count} hosts, more than ${limit}, and nobody said so`;
       violations.push({ promise: "B3", at, message });

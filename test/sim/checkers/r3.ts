@@ -14,6 +14,8 @@ function stale(history: History): Violation[] {
   const record = new RecordNow();
   for (const event of history.events) {
     record.take(event);
+    // Who takes the lead again has forgotten what was not worth a record.
+    if (event.kind === "rewound") seen.clear();
     if (event.kind === "started")
       for (const key of seen.keys()) if (key.startsWith(`${event.process} `)) seen.delete(key);
     if (event.kind !== "reported" || event.answer !== "taken") continue;
