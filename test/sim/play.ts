@@ -308,9 +308,11 @@ export class Stage implements SimWorld {
     });
   }
 
-  /** The process that leads, as far as it knows itself. */
+  /** The process that leads, as far as it knows itself; of two that do, the later one. */
   leading(): SimProcess | null {
-    return this.processes.find(({ running }) => running?.record.status().role === "leading") ?? null;
+    const leaders = this.processes.filter(({ running }) => running?.record.status().role === "leading");
+    const epochOf = ({ running }: SimProcess): number => running?.record.status().epoch ?? 0;
+    return leaders.toSorted((a, b) => epochOf(b) - epochOf(a))[0] ?? null;
   }
 
   // What is seen from outside

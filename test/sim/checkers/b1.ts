@@ -8,6 +8,9 @@ export const b1: Checker = {
   check: (history) => judge(history),
 };
 
+/** A commit is in force this long after it was pushed, as a rule; sooner is as well. */
+const followedMs = 60_000;
+
 function judge(history: History): Violation[] {
   const commits = desiredOf(history);
   const first = [...commits.values()][0];
@@ -15,13 +18,18 @@ function judge(history: History): Violation[] {
   if (first === undefined) return violations;
   const groupsOf = new Map<string, readonly string[]>();
   /** Host and machine: who took it down, and the run that it began with. */
-  const down = new Map<string, { readonly process: string; readonly to: string }>();
+  const down = new Map<string, { readonly process: string; readonly at: number }>();
   const failed = new Map<number, string>();
   let epoch = 0;
   let leader: string | null = null;
+  /** When a commit last wanted a host elsewhere. */
+  const changedAt = new Map<string, number>();
   let facts: DesiredFacts = first;
   for (const event of history.events) {
-    if (event.kind === "commit" && event.desired.valid) facts = event.desired;
+    if (event.kind === "commit" && event.desired.valid) {
+      for (const host of movedHosts(facts, event.desired)) changedAt.set(host, event.at);
+      facts = event.desired;
+    }
     for (const { name, groups, targets } of facts.hosts)
       groupsOf.set(name, [...groups, ...Object.keys(targets).map((machine) => `all_${machine}`)]);
     if (event.kind === "killed" || event.kind === "stopped") forget(down, event.process);
@@ -43,9 +51,12 @@ function judge(history: History): Violation[] {
     if (!sketch?.available.includes(transition.from)) continue;
     const key = `${host} ${machine}`;
     failed.set(event.run, key);
+    // What a newer commit wants elsewhere is not tried again: its host counts as it is recorded, once that commit is in force.
+    for (const [other, { at }] of down)
+      if ((changedAt.get(other.split(" ")[0] ?? "") ?? -followedMs) > at - followedMs) down.delete(other);
     // One that was deposed, and cannot know it yet, goes by what it knows.
     if (!down.has(key) && process === leader) violations.push(...tooMany({ facts, groupsOf, down }, event));
-    down.set(key, { process, to: transition.to });
+    down.set(key, { process, at: event.at });
   }
   return violations;
 }
@@ -100,4 +111,11 @@ function forget(down: Map<string, { readonly process: string }>, process: string
 
 function forgetHost(down: Map<string, unknown>, host: string): void {
   for (const key of down.keys()) if (key.startsWith(`${host} `)) down.delete(key);
+}
+
+function movedHosts(before: DesiredFacts, after: DesiredFacts): string[] {
+  const targets = new Map(before.hosts.map(({ name, targets: wanted }) => [name, JSON.stringify(wanted)]));
+  return after.hosts.flatMap(({ name, targets: wanted }) =>
+    targets.get(name) === JSON.stringify(wanted) ? [] : [name],
+  );
 }

@@ -39,9 +39,15 @@ function replayed(history: History): Violation[] {
   const words = history.events.filter(isRelease);
   const violations: Violation[] = [];
   const record = new RecordNow();
+  let epoch = 0;
   const waves: { readonly at: number; readonly hosts: Set<string>; readonly begun: Set<string> }[] = [];
   for (const event of history.events) {
     record.take(event);
+    // Each leader has its own knowledge of what was lost: what the one before it had not pushed is not part of that.
+    if (event.kind === "pushed" && event.epoch > epoch) {
+      epoch = event.epoch;
+      for (const wave of waves) wave.begun.clear();
+    }
     if (event.kind === "built") {
       const known = record.subjects.get(event.host);
       const isKnown =

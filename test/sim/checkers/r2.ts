@@ -11,7 +11,7 @@ export const r2: Checker = {
     const since = rest.restingSince === null ? rest.at - 10 * 60_000 : rest.restingSince + 60_000;
     const late = history.events.filter(({ at }) => at > since);
     // Somebody who still has something to say is not at rest.
-    if (late.some(({ kind }) => kind === "word")) return [];
+    if (history.events.some(({ kind, at }) => kind === "word" && at > since - 3 * 60_000)) return [];
     const acts = late.filter(({ kind }) => kind === "began" || kind === "marked" || kind === "pushed");
     const [first] = acts;
     if (first === undefined) return [];
