@@ -45,7 +45,9 @@ export const words: Scenario = {
     await site.report(run, "on", { lamp: "dim" });
     await site.until("the lamp is relit", () => site.logHas("relight"));
     await site.replay(run, "a");
-    await site.commit({ a: "serving", b: "serving" }, port, { maxMoved: "1" });
+    const strict = await site.commit({ a: "serving", b: "serving" }, port, { maxMoved: "1" });
+    // The next one is judged by what is in force then.
+    await site.until("its limit is in force", () => run.output.includes(`main ${strict.slice(0, 8)} in force`));
     await reaches(site, run, "a", "serving");
     const commit = await site.commit({ a: "drained", b: "drained" }, port, { maxMoved: "1" });
     await site.until("the commit waits, and is approved", async () => (await site.approve(run, commit)) === "taken");

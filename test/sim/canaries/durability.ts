@@ -13,26 +13,6 @@ export const durability: readonly Canary[] = [
     edits: [{ file: "reconciler/record/journal.ts", find: "await file.sync();", replace: "" }],
   },
   {
-    name: "cut-too-early",
-    what: "the journal is cut when its commit is made, and that is not pushed again after a crash",
-    promises: ["D1"],
-    mode: "safety",
-    seedsMax: 1000,
-    edits: [
-      {
-        file: store,
-        find: "this.batch = await this.write(this.writing, summaries, cut);",
-        replace:
-          "this.batch = await this.write(this.writing, summaries, cut);\n        if (cut > 0) await this.journal.cut(cut);",
-      },
-      {
-        file: store,
-        find: "return pending !== null && parentOf(pending.data.toString()) === tip ? pending.id : tip;",
-        replace: "return pending === null || parentOf(pending.data.toString()) === tip ? tip : tip;",
-      },
-    ],
-  },
-  {
     name: "journal-not-read",
     what: "who leads on drops what its own journal has",
     promises: ["D1"],

@@ -1,5 +1,5 @@
 // R2: a host that is in its target state and reports it costs nothing: no step, no commit.
-import { all, type Checker } from "../history.ts";
+import { all, type Checker, type Happening } from "../history.ts";
 
 export const r2: Checker = {
   promise: "R2",
@@ -12,7 +12,11 @@ export const r2: Checker = {
     const late = history.events.filter(({ at }) => at > since);
     // Somebody who still has something to say is not at rest.
     if (history.events.some(({ kind, at }) => kind === "word" && at > since - 3 * 60_000)) return [];
-    const acts = late.filter(({ kind }) => kind === "began" || kind === "marked" || kind === "pushed");
+    const isLastNote = (event: Happening): boolean =>
+      event.kind === "pushed" && /^fleet: rollout of .* is (done|over)/.test(event.message);
+    const acts = late.filter(
+      (event) => (event.kind === "began" || event.kind === "marked" || event.kind === "pushed") && !isLastNote(event),
+    );
     const [first] = acts;
     if (first === undefined) return [];
     const what =
