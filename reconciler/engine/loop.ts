@@ -124,7 +124,6 @@ export class Engine {
     this.listeningSince = this.ports.clock.now();
     this.leading = true;
     this.takeUp();
-    if (this.main.current === null && this.main.waiting === null) await this.poll();
   }
 
   /** The commit in force before can be read only once the branch that it stands on is here: a new data folder has nothing of it yet. */

@@ -8,6 +8,7 @@
 //   CRASH_SHARD=1/4        the first quarter of what was chosen
 // Beyond a few dozen points it takes longer than test/run.ts gives a file: node --import tsx test/crash/crash.test.ts.
 import * as assert from "uvu/assert";
+import { Random } from "../support/random.ts";
 import { suite } from "../support/suite.ts";
 import { crash, eachOf, nameOf, type Passes, surveyAll } from "./crash.ts";
 import { openGround } from "./ground.ts";
@@ -23,17 +24,6 @@ const fewScenarios = 3;
 
 const test = suite("crash", { limitMs: isLong ? 24 * 3_600_000 : 280_000 });
 
-/** Mulberry32, a generator of 32 bits: https://gist.github.com/tommyettinger/46a874533244883189143505d203312c */
-function chance(state: number): () => number {
-  let at = state >>> 0;
-  return () => {
-    at = (at + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(at ^ (at >>> 15), at | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 interface Kill {
   readonly scenario: Scenario;
   /** `NAME:PHASE:NTH`. */
@@ -41,29 +31,18 @@ interface Kill {
   readonly isFresh: boolean;
 }
 
-type Pick = <T>(from: readonly T[]) => T;
-
-function pickBy(random: () => number): Pick {
-  return (from) => {
-    const found = from[Math.floor(random() * from.length)];
-    if (found === undefined) throw new Error("nothing to choose from");
-    return found;
-  };
-}
-
 /** In an order by chance. */
-function shuffled<T>(items: readonly T[], random: () => number): T[] {
+function shuffled<T>(items: readonly T[], random: Random): T[] {
   return items
-    .map((item) => ({ item, order: random() }))
+    .map((item) => ({ item, order: random.below(1_000_000_000) }))
     .toSorted((a, b) => a.order - b.order)
     .map(({ item }) => item);
 }
 
-function choose(passes: Passes, random: () => number): Kill[] {
-  const pick = pickBy(random);
+function choose(passes: Passes, random: Random): Kill[] {
   const keys = [...passes.keys()].toSorted();
   const names = [...new Set(keys.map(nameOf))];
-  const onePhase = names.map((name) => pick(keys.filter((key) => nameOf(key) === name)));
+  const onePhase = names.map((name) => random.pick(keys.filter((key) => nameOf(key) === name)));
   const count = Number(chosen);
   const wanted = Number.isInteger(count)
     ? shuffled(onePhase, random).slice(0, count)
@@ -71,9 +50,9 @@ function choose(passes: Passes, random: () => number): Kill[] {
       ? onePhase
       : keys.filter((key) => chosen === "every" || key.includes(chosen));
   const kills = wanted.map((key, index) => {
-    const [scenario, times] = pick(passes.get(key) ?? []);
+    const [scenario, times] = random.pick(passes.get(key) ?? []);
     // Not among the last ones: another run may pass it less often.
-    const nth = 1 + Math.floor(random() * Math.ceil(times * 0.7));
+    const nth = 1 + random.below(Math.ceil(times * 0.7));
     return { scenario, point: `${key}:${nth}`, isFresh: scenario.canLoseData !== false && index % 2 === 0 };
   });
   return kills.filter((_, index) => index % shards === shard - 1);
@@ -81,7 +60,7 @@ function choose(passes: Passes, random: () => number): Kill[] {
 
 test("D1, D2, D3, D5, S1, S2, S4, L1: killed at any crash point, it goes on and breaks no promise", async () => {
   await using ground = await openGround();
-  const random = chance(seed);
+  const random = new Random(seed);
   const passes = await surveyAll(ground, isLong ? scenarios : shuffled(scenarios, random).slice(0, fewScenarios));
   const kills = choose(passes, random);
   console.log(`${kills.length} kills of ${passes.size} possible ones, CRASH_SEED=${seed}`);

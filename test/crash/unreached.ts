@@ -18,7 +18,6 @@ export const unreached: readonly Unreached[] = [
   },
   { points: "adapters/probe.ts within sleep", why: "the port that the steps look at always answers" },
   { points: "engine/fleet.ts Fleet.verdict put", why: "no host comes into quarantine: that takes three recoveries" },
-  rarely("engine/loop.ts Engine.start poll", "only where main could not be read before the record was"),
   rarely("engine/loop.ts Engine.runInquiry new Promise", "the host has to be asked while its step still runs"),
   rarely("engine/runner.ts runStep edit#2", "a hold has to fall into the push of a start"),
   {

@@ -3,6 +3,7 @@
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { Random } from "../support/random.ts";
 import { hostileReports, hostileStates, hostileWebhooks, reportText, stateText, webhookText } from "./hostile-http.ts";
 import { fleetRecordText, hostileRecords, hostRecordText } from "./hostile-record.ts";
 import {
@@ -15,7 +16,6 @@ import {
 } from "./hostile-text.ts";
 import { documents, hostileYaml } from "./hostile-yaml.ts";
 import { mutate } from "./mutations.ts";
-import { Random } from "./random.ts";
 import type { Named } from "./shapes.ts";
 
 export const hostileFolder: string = fileURLToPath(new URL("../fixtures/hostile/", import.meta.url));

@@ -1,5 +1,5 @@
 // Inputs from inputs: bytes are changed, moved, repeated, and mixed with words that a target knows.
-import type { Random } from "./random.ts";
+import type { Random } from "../support/random.ts";
 
 export interface Material {
   /** Words that mean something to the target. */

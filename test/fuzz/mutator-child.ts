@@ -2,8 +2,8 @@
 import { createHash } from "node:crypto";
 import { mkdirSync, openSync, readdirSync, readFileSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
+import { Random } from "../support/random.ts";
 import { startCoverage } from "./coverage.ts";
-import { Random } from "./random.ts";
 import { type Progress, search } from "./search.ts";
 
 export interface ChildOrder {

@@ -5,11 +5,11 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import * as assert from "uvu/assert";
 import { root } from "../support/example.ts";
+import { Random } from "../support/random.ts";
 import { suite } from "../support/suite.ts";
 import { tempFolder } from "../support/temp.ts";
 import { startCoverage } from "./coverage.ts";
 import { mutate } from "./mutations.ts";
-import { Random } from "./random.ts";
 import { search } from "./search.ts";
 
 const test = suite("mutator");

@@ -1,7 +1,8 @@
 // The search itself: inputs are changed, run in batches, and kept when they reach blocks that none before them reached.
+
+import type { Random } from "../support/random.ts";
 import type { Coverage } from "./coverage.ts";
 import { type Material, mutate } from "./mutations.ts";
-import type { Random } from "./random.ts";
 
 export interface SearchOptions {
   readonly run: (input: Buffer) => void | Promise<void>;

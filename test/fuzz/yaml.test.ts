@@ -2,10 +2,10 @@
 import * as fc from "fast-check";
 import * as assert from "uvu/assert";
 import { stringify } from "yaml";
+import { Random } from "../support/random.ts";
 import { suite } from "../support/suite.ts";
 import { documents } from "./hostile-yaml.ts";
 import { mutate } from "./mutations.ts";
-import { Random } from "./random.ts";
 import { oddText, runs } from "./runs.ts";
 import { load, yamlTarget } from "./target-yaml.ts";
 

@@ -1,13 +1,14 @@
 // Git, as far as the record uses it: objects that everyone can make, repositories that know some of them, and a server that moves refs
 // only from where a client saw them. Semantics: git-push(1), gitprotocol-pack(5): old and new id of each ref, and `atomic`.
 import { Failure } from "../../reconciler/model/failure.ts";
+import { commitObject } from "../../reconciler/record/commit.ts";
 import { type BareRepository, parentOf } from "../../reconciler/record/git.ts";
 import { type GitObject, needed, type Objects } from "../../reconciler/record/objects.ts";
 import { type NewObject, newObject } from "../../reconciler/record/pack.ts";
 import { type Listing, leaderRef, type PushResult, type Remote } from "../../reconciler/record/remote.ts";
-import { encodeTree, parseTree, type TreeItem } from "../../reconciler/record/tree.ts";
+import { Folders, parseTree, type TreeItem } from "../../reconciler/record/tree.ts";
 import type { Random } from "./random.ts";
-import type { Life, SimTime } from "./time.ts";
+import { beginning, type Life, type SimTime } from "./time.ts";
 
 /** Every object that anyone has made. Who knows which commit is kept by each repository. */
 export class AllObjects {
@@ -69,32 +70,10 @@ export class AllObjects {
 
   /** Makes a commit with these files. */
   commit(files: Readonly<Record<string, string>>, parent: string | null, message: string): string {
-    const folders = new Map<string, TreeItem[]>([["", []]]);
-    for (const [path, text] of Object.entries(files)) {
-      const blob = newObject("blob", Buffer.from(text));
-      this.add(blob);
-      const slash = path.indexOf("/");
-      const folder = slash < 0 ? "" : path.slice(0, slash);
-      const items = folders.get(folder) ?? [];
-      folders.set(folder, items);
-      items.push({ mode: "100644", name: path.slice(slash + 1), id: blob.id });
-    }
-    const root = folders.get("") ?? [];
-    for (const [name, items] of folders) {
-      if (name === "") continue;
-      const tree = newObject("tree", encodeTree(items));
-      this.add(tree);
-      root.push({ mode: "40000", name, id: tree.id });
-    }
-    const tree = newObject("tree", encodeTree(root));
-    this.add(tree);
-    const who = "A Person <person@localhost> 1767225600 +0000";
-    const line = parent === null ? "" : `parent ${parent}\n`;
-    const object = newObject(
-      "commit",
-      Buffer.from(`tree ${tree.id}\n${line}author ${who}\ncommitter ${who}\n\n${message}\n`),
-    );
-    this.add(object);
+    const blobs = Object.entries(files).map(([path, text]) => ({ path, object: newObject("blob", Buffer.from(text)) }));
+    const { id: tree, objects } = Folders.empty().plan(blobs.map(({ path, object }) => ({ path, id: object.id })));
+    const object = commitObject(tree, { parent, message: `${message}\n`, timeSeconds: beginning / 1000 });
+    for (const made of [...blobs.map((blob) => blob.object), ...objects, object]) this.add(made);
     return object.id;
   }
 }

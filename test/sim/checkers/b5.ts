@@ -1,6 +1,6 @@
 // B5: nothing but a person or its end lifts a hold; no restart does.
 import { all, type Checker, type Violation } from "../history.ts";
-import { RecordNow, wasRewound } from "./chain.ts";
+import { RecordNow, sameSelector, wasRewound } from "./chain.ts";
 
 export const b5: Checker = {
   promise: "B5",
@@ -18,9 +18,7 @@ export const b5: Checker = {
         if (after.some(({ select, by }) => select === hold.select && by === hold.by)) continue;
         const isAsked = releases.some(
           ({ word, askedAt }) =>
-            word.kind === "release" &&
-            askedAt <= event.at &&
-            (word.select === hold.select || `host/${word.select}` === hold.select),
+            word.kind === "release" && askedAt <= event.at && sameSelector(word.select, hold.select),
         );
         if (!isAsked)
           violations.push({

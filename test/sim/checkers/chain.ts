@@ -35,3 +35,9 @@ export function covers(select: string, host: string, { hosts }: DesiredFacts): b
   if (kind === "host") return name === host;
   return kind === "region" ? facts.region === name : facts.groups.includes(name);
 }
+
+/** Whether two selectors of people's words are the same: a name alone is a host's. */
+export function sameSelector(a: string, b: string): boolean {
+  const whole = (text: string): string => (text === "fleet" || text.includes("/") ? text : `host/${text}`);
+  return whole(a) === whole(b);
+}

@@ -1,6 +1,6 @@
 // D1: what an API call acknowledged survives `kill -9` of the reconciler, and a power cut.
 import { all, type Checker, type History, type Violation } from "../history.ts";
-import { wasRewound } from "./chain.ts";
+import { sameSelector, wasRewound } from "./chain.ts";
 
 export const d1: Checker = {
   promise: "D1",
@@ -44,11 +44,6 @@ function holds(history: History): Violation[] {
           },
         ];
   });
-}
-
-function sameSelector(a: string, b: string): boolean {
-  const whole = (text: string): string => (text === "fleet" || text.includes("/") ? text : `host/${text}`);
-  return whole(a) === whole(b);
 }
 
 function updates(history: History): Violation[] {
