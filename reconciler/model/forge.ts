@@ -1,0 +1,51 @@
+// What the rooms share about a Git host with pull requests: what is said of a planned change, and what is asked of the host.
+
+/** One remark at a place of the state repository; lines and columns are counted from 1. */
+export interface Annotation {
+  readonly path: string;
+  readonly line: number;
+  readonly column: number;
+  readonly level: "failure" | "warning" | "notice";
+  /** A code such as `SW204`, and what it means. */
+  readonly title: string;
+  readonly message: string;
+}
+
+/** What a planned change is said to do, ready to be shown. The same change gives the same bytes. */
+export interface PlanReport {
+  /** Commit that was planned, 40 hex digits. */
+  readonly head: string;
+  /** One line, such as `12 hosts would move, 1 is removed`. */
+  readonly title: string;
+  /** `failure`: it would be refused. `action_required`: it would wait for a person's word. `neutral`: nothing would change. */
+  readonly conclusion: "success" | "failure" | "action_required" | "neutral";
+  /** Markdown for a comment, at most 65,000 characters. */
+  readonly comment: string;
+  /** Markdown that did not fit into the comment, for a check run, at most 65,000 characters; empty when all of it did. */
+  readonly details: string;
+  readonly annotations: readonly Annotation[];
+  /** Owners of the hosts concerned, as the files name them, in name order. */
+  readonly owners: readonly string[];
+}
+
+/** Makes the report on a change between two commits that the repository has. Pure data: nothing of either commit is run (A3). */
+export interface ChangePlanner {
+  plan(base: string, head: string): Promise<PlanReport>;
+}
+
+/** A change that is offered to people: files on a new branch. */
+export interface ProposedChange {
+  /** Name of the new branch, without `refs/heads/`. */
+  readonly branch: string;
+  /** Branch that it is to be merged into. */
+  readonly base: string;
+  readonly title: string;
+  /** Markdown. */
+  readonly body: string;
+}
+
+/** Opens pull requests on a Git host. The branch was pushed before. */
+export interface PullRequestOpener {
+  /** Resolves to the pull request, the open one where the branch has one already. Throws a Failure when the host refuses. */
+  open(change: ProposedChange): Promise<{ readonly number: number; readonly url: string }>;
+}
