@@ -15,6 +15,14 @@ export interface Change {
   readonly after: DesiredCommit;
 }
 
+/** Whether a commit without problems may come into force by itself (B3). */
+export interface Judgement {
+  /** Called once a commit was read, and before it is judged: what it is compared with can be read from then on. */
+  readonly prepare: () => Promise<void>;
+  /** Says why it must not without a person's word, or null. */
+  readonly judge: (next: DesiredCommit) => string | null;
+}
+
 export class FollowedMain {
   /** The commit in force; null before the first good one. */
   current: DesiredCommit | null = null;
@@ -27,13 +35,12 @@ export class FollowedMain {
   private readonly reader: DesiredReader;
   private readonly events: EventSink;
 
-  private readonly judge: (next: DesiredCommit) => string | null;
+  private readonly judgement: Judgement;
 
-  /** `judge` says why a commit must not come into force without a person's word, or null (B3). */
-  constructor(reader: DesiredReader, events: EventSink, judge: (next: DesiredCommit) => string | null) {
+  constructor(reader: DesiredReader, events: EventSink, judgement: Judgement) {
     this.reader = reader;
     this.events = events;
-    this.judge = judge;
+    this.judgement = judgement;
   }
 
   /** The commit that waits for a person's word, and why, or null. */
@@ -62,6 +69,7 @@ export class FollowedMain {
   /** Looks once. Resolves to a newly accepted commit and the one before it, or to null. */
   async poll(): Promise<Change | null> {
     const poll = await this.reader.poll();
+    if (poll.kind === "changed") await this.judgement.prepare();
     switch (poll.kind) {
       case "unchanged":
         this.followsAgain();
@@ -95,7 +103,7 @@ export class FollowedMain {
       return false;
     }
     this.refused = null;
-    const message = this.judge(next);
+    const message = this.judgement.judge(next);
     if (message !== null) {
       this.ask(next, message);
       return false;

@@ -99,7 +99,10 @@ export class Engine {
 
   constructor(ports: EnginePorts) {
     this.ports = ports;
-    this.main = new FollowedMain(ports.desired, ports.events, (next) => this.judge(this.main.current, next));
+    this.main = new FollowedMain(ports.desired, ports.events, {
+      prepare: () => this.learnLate(),
+      judge: (next) => this.judge(this.main.current, next),
+    });
     this.listeningSince = ports.clock.now();
     this.queue = new WakeQueue(ports.clock, (name) => void this.visit(name));
     this.looks = new Looks({
@@ -118,6 +121,7 @@ export class Engine {
   async start(mayAct: Promise<unknown> = Promise.resolve()): Promise<void> {
     const { subjects } = await this.ports.record.load();
     await this.learnRecorded();
+    await this.catchUp();
     await mayAct;
     for (const record of subjects) this.records.set(record.name, record);
     this.isRestart = subjects.some(({ kind }) => kind === "host");
@@ -128,7 +132,27 @@ export class Engine {
 
   /** The commit in force before can be read only once the branch that it stands on is here: a new data folder has nothing of it yet. */
   private async learnRecorded(): Promise<void> {
-    if (this.main.current === null && this.main.waiting === null) await this.poll();
+    const isNew = this.main.current === null && this.main.waiting === null;
+    if (isNew) await this.poll();
+    this.recorded = await this.ports.desired.recorded();
+    if (isNew || this.recorded !== null) return;
+    // One that stood by may have heard nothing of the branch for a while. A remote that does not answer is not waited for, for long.
+    await this.within(this.poll()).catch(() => {});
+    this.recorded = await this.ports.desired.recorded();
+  }
+
+  /** One that stood by may have missed the last good commit, where a bad one came right after it (D4). */
+  private async catchUp(): Promise<void> {
+    const { recorded, main } = this;
+    const { current } = main;
+    if (recorded === null || current === null || current.commit === recorded.commit) return;
+    const isBehind = await this.ports.desired.descends(recorded.commit, current.commit);
+    if (isBehind && main.current === current) main.current = recorded;
+  }
+
+  /** The branch could not be read when the record was: what was in force before is learned with the first commit that can be. */
+  private async learnLate(): Promise<void> {
+    if (!this.leading || this.main.current !== null || this.recorded !== null) return;
     this.recorded = await this.ports.desired.recorded();
   }
 

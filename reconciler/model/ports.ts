@@ -44,6 +44,8 @@ export interface DesiredReader {
   poll(): Promise<Poll>;
   /** The commit that was in force when something was recorded last; null when there is none, or it cannot be read. */
   recorded(): Promise<DesiredCommit | null>;
+  /** Whether a commit descends from another; false also where one of them is not known. */
+  descends(commit: string, ancestor: string): Promise<boolean>;
 }
 
 /** What the record holds at start: from the repository, with the journal applied to it. */

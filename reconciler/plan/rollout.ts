@@ -5,7 +5,7 @@ import { isoTime } from "../model/duration.ts";
 import type { RolloutRecord } from "../model/record.ts";
 import type { RolloutSpec } from "../model/types.ts";
 import { specOf } from "./standing.ts";
-import { currentReport, type World } from "./world.ts";
+import { currentReport, skewMs, type World } from "./world.ts";
 
 /** Hosts that may have begun by the end of a wave, of `total` that are to be moved. Each wave after the canary has at least one. */
 export function capOf({ canary, waves }: Pick<RolloutSpec, "canary" | "waves">, wave: number, total: number): number {
@@ -143,9 +143,6 @@ export function nextRollout(
   const step = broughtBack(world, scope, recorded);
   return step === null ? goneOn(world, scope, recorded) : { step, wakeAt: null };
 }
-
-/** Clocks of two machines, or of one before and after it was set, may differ by this much without anything being done about it. */
-const skewMs = 60_000;
 
 /** A rollout that began in the future, by a clock that was wrong: nobody could be seen to have moved in it before that time has come. */
 function broughtBack(world: World, scope: string, recorded: RolloutRecord): RolloutStep | null {

@@ -7,7 +7,7 @@ import type { HostReport } from "../model/report.ts";
 import type { Host, Machine } from "../model/types.ts";
 import { holdOn } from "./holds.ts";
 import { definitionOf, sameWay } from "./transition.ts";
-import type { World } from "./world.ts";
+import { skewMs, type World } from "./world.ts";
 
 /**
  * `active`: begun and on its way. `done`: arrived, and heard since. `parked`: nothing can be started on it now, because it is held, not
@@ -34,7 +34,7 @@ export function stageOf(world: World, host: Host, input: StageInput): Stage | nu
   if (entry === undefined) return "parked";
   const { attempt, state } = entry;
   const isReplaying = leftToReplay(entry).length > 0;
-  if (state === target && attempt === null && !isReplaying) return arrived(entry, input);
+  if (state === target && attempt === null && !isReplaying) return arrived(world, entry, input);
   if (isReplaying) return replaying(world, entry, input);
   const upkeep = upkeepOf(entry);
   const fellNow = since !== null && upkeep.falls.some((at) => at >= since);
@@ -52,9 +52,12 @@ export function stageOf(world: World, host: Host, input: StageInput): Stage | nu
 }
 
 /** A host in its target is done when it was heard there: silence, or another life of it, says that the change took it down. */
-function arrived(entry: MachineRecord, { record, report, since }: StageInput): Stage | null {
+function arrived({ now }: World, entry: MachineRecord, { record, report, since }: StageInput): Stage | null {
   if (!hasMovedSince(entry, since)) return null;
-  return report !== null && report.at >= Date.parse(entry.since) ? "done" : begun(record);
+  const at = Date.parse(entry.since);
+  // What arrived in the future, by a clock that was wrong, would not be heard of before that time has come.
+  const from = at > now + skewMs ? now - skewMs : at;
+  return report !== null && report.at >= from ? "done" : begun(record);
 }
 
 /** Rebuilt while the rollout runs, and not back yet: that may be what the change does. */

@@ -41,6 +41,9 @@ export const agentSilentMs: number = 3 * agentIntervalMs;
 /** When a host is lost of whose machines none says so. */
 const lostAfterDefaultMs = 300_000;
 
+/** Clocks of two machines, or of one before and after it was set, may differ by this much without anything being done about it. */
+export const skewMs: number = 60_000;
+
 /** Between two signs of life of a host. */
 export function reportIntervalMs({ lookMs }: Pick<Settings, "lookMs">, { transport }: Pick<Host, "transport">): number {
   return transport === "agent" ? agentIntervalMs : lookMs;

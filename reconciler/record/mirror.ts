@@ -202,9 +202,17 @@ export class DesiredMirror implements DesiredReader {
     return this.goodAt(await this.recordedName());
   }
 
-  /** The commit that was in force before: as this mirror remembers it, or as the record names it. */
+  descends(commit: string, ancestor: string): Promise<boolean> {
+    return this.options.git.descends(commit, ancestor);
+  }
+
+  /** The commit that was in force before: as this mirror remembers it, or as the record names it. The later one, where both are known. */
   private async lastGood(): Promise<DesiredCommit | null> {
-    return (await this.goodAt(await this.options.git.resolve(acceptedRef))) ?? this.goodAt(await this.recordedName());
+    const { git } = this.options;
+    const [own, recorded] = [await git.resolve(acceptedRef), await this.recordedName()];
+    const isBehind = own === null || (recorded !== null && (await git.descends(recorded, own)));
+    const [first, second] = isBehind ? [recorded, own] : [own, recorded];
+    return (await this.goodAt(first)) ?? this.goodAt(second);
   }
 
   private async recordedName(): Promise<string | null> {

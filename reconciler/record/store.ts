@@ -60,6 +60,8 @@ export class GitRecord implements RecordReader, RecordWriter {
   private readonly time: Time;
   private readonly publisher: Publisher;
   private journal: Journal | null = null;
+  /** What earlier runs left in the journal. */
+  private left: readonly JournalEntry[] = [];
   /** What no commit has yet, latest last. */
   private dirty = new Map<string, RecordChange>();
   /** What is being made a commit of. */
@@ -274,23 +276,22 @@ export class GitRecord implements RecordReader, RecordWriter {
 
   /** Reads the record at the tip and leads on top of it; null when another was quicker. */
   private async lead(): Promise<LoadedRecord | null> {
-    const { git, tips, journalDir, onNotice } = this.options;
+    const { git, tips, onNotice } = this.options;
     const isMine = this.isMine();
     // Before the next commit takes the place of the one by which it was recognised.
     if (isMine) await tips.save({ pushed: this.publisher.tip });
     const base = isMine ? await this.interrupted() : this.publisher.tip;
     const { subjects, epoch, folders } = await readRecord(git, base);
     this.folders = folders;
-    const opened = this.journal ? null : await Journal.open(journalDir, this.options);
-    this.journal ??= opened?.journal ?? null;
-    const entries = opened?.entries ?? [];
-    for (const file of opened?.damaged ?? [])
-      this.options.onAlert(
-        `the journal was damaged: what could be read of it was taken over, a copy is kept in ${file}`,
-      );
-    if (isMine) this.applyJournal(subjects, entries);
-    else if (entries.length > 0 && this.journal)
-      onNotice(`the record was written by someone else since: our journal is kept in ${await this.journal.setAside()}`);
+    const journal = (this.journal ??= await this.openJournal());
+    // A try before this one may have applied it: the remote did not answer then, or somebody has written the record since.
+    this.dirty.clear();
+    this.summaries = new Summaries();
+    if (isMine) this.applyJournal(subjects);
+    else if (this.left.length > 0) {
+      onNotice(`the record was written by someone else since: our journal is kept in ${await journal.setAside()}`);
+      this.left = [];
+    }
     this.mustBeOpen();
     if (!isMine && !(await this.takeOver(epoch))) return null;
     if (isMine) {
@@ -317,8 +318,18 @@ export class GitRecord implements RecordReader, RecordWriter {
     return pending !== null && parentOf(pending.data.toString()) === tip ? pending.id : tip;
   }
 
-  private applyJournal(subjects: Map<string, SubjectRecord>, entries: readonly JournalEntry[]): void {
-    for (const { record, summary, desired } of entries) {
+  private async openJournal(): Promise<Journal> {
+    const { journal, entries, damaged } = await Journal.open(this.options.journalDir, this.options);
+    this.left = entries;
+    for (const file of damaged)
+      this.options.onAlert(
+        `the journal was damaged: what could be read of it was taken over, a copy is kept in ${file}`,
+      );
+    return journal;
+  }
+
+  private applyJournal(subjects: Map<string, SubjectRecord>): void {
+    for (const { record, summary, desired } of this.left) {
       const subject = decodeRecord(encodeRecord(record as SubjectRecord), "in the journal");
       subjects.set(subject.name, subject);
       this.dirty.delete(subject.name);
@@ -343,6 +354,7 @@ export class GitRecord implements RecordReader, RecordWriter {
   private begin(): void {
     const { leadership } = this.options;
     this.role = "leading";
+    this.left = [];
     this.message = "";
     this.leader = { ...leadership, epoch: this.publisher.epoch, beat: 0, released: false };
     if (this.dirty.size > 0) this.schedule();

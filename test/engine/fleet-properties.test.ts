@@ -65,6 +65,10 @@ class Branch implements DesiredReader {
   recorded(): Promise<DesiredCommit | null> {
     return Promise.resolve(this.commits.get(this.record.changes.at(-1)?.desired ?? "")?.desired ?? null);
   }
+
+  descends(): Promise<boolean> {
+    return Promise.resolve(false);
+  }
 }
 
 function changes(before: Values, after: Values): FileChange[] {

@@ -28,8 +28,13 @@ class Desired implements DesiredReader {
   say(poll: Poll): void {
     this.next = poll;
   }
+  inForce: DesiredCommit | null = null;
   recorded(): Promise<DesiredCommit | null> {
-    return Promise.resolve(null);
+    return Promise.resolve(this.inForce);
+  }
+  /** Names of commits are in their order here. */
+  descends(commit: string, ancestor: string): Promise<boolean> {
+    return Promise.resolve(commit > ancestor);
   }
   poll(): Promise<Poll> {
     const poll = this.next ?? { kind: "unchanged" as const };
@@ -656,6 +661,18 @@ test("B3: in a new data folder, what was in force is known before a commit is ju
   const engine = new Engine({ clock, desired: main, record, looker: fakes, actor: fakes, events: () => {} });
   await engine.start();
   assert.is(engine.waitingCommit()?.commit, "d".repeat(40));
+});
+
+test("D4: one that stood by goes on from the commit that is recorded, where it has missed it and cannot read a newer one", async () => {
+  const before = await start(chainFiles("c"));
+  const main = new Desired();
+  main.push(chainFiles("b"), "b".repeat(40));
+  const { clock, record, hosts } = before;
+  const engine = new Engine({ clock, desired: main, record, looker: hosts, actor: hosts, events: () => {} });
+  await engine.poll();
+  main.inForce = { ...desired(chainFiles("c")), commit: "c".repeat(40) };
+  await engine.start();
+  assert.is(engine.world()?.desired.commit, "c".repeat(40));
 });
 
 test.run();

@@ -84,7 +84,7 @@ async function openRig(): Promise<Rig> {
   const [clock, hosts, record] = [new ManyTimers(), new FakeHosts(), new MemoryRecord()];
   const events: EngineEvent[] = [];
   const poll = () => Promise.resolve({ kind: "changed", desired: main } as const);
-  const reader = { poll, recorded: () => Promise.resolve(null) };
+  const reader = { poll, recorded: () => Promise.resolve(null), descends: () => Promise.resolve(false) };
   const ports = { clock, desired: reader, record, looker: hosts, actor: hosts };
   const engine = new Engine({ ...ports, events: (event) => events.push(event) });
   await engine.start();

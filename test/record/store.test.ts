@@ -2,6 +2,7 @@
 import { appendFile, cp, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import * as assert from "uvu/assert";
+import { Failure } from "../../reconciler/model/failure.ts";
 import { encodeRecord } from "../../reconciler/model/record.ts";
 import { foldersOf, writeCommit } from "../../reconciler/record/commit.ts";
 import { readHistory } from "../../reconciler/record/history.ts";
@@ -165,6 +166,21 @@ test("D1: two crashes in a row, each between a push and its note, and the journa
   await using third = await openStore(remote.path, folder, { leadership: { takeOver: false } });
   const loaded = await third.store.load();
   assert.equal([states(loaded.subjects), loaded.epoch, third.notices], [["a busy", "b on"], 1, []]);
+});
+
+test("D1: a journal is taken over whole, though the remote refuses the first push of the start", async () => {
+  await using dir = await tempFolder();
+  await using first = await lead(dir.path, change("a", "on"));
+  await first.store.append(change("a", "busy"));
+  let pushes = 0;
+  await using second = await openStore(first.remote.path, join(dir.path, "r"), {
+    pushing: (real) => (refs, options) =>
+      ++pushes === 1
+        ? Promise.reject(new Failure("transient", "the remote is busy", { reason: "PushRefused" }))
+        : real(refs, options),
+  });
+  assert.equal(states((await second.store.load()).subjects), ["a busy"]);
+  assert.is(pushes, 2);
 });
 
 test("D1: what was decided later is what the record says, also when the lease is asked for in between", async () => {

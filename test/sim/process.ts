@@ -78,6 +78,8 @@ export class SimProcess {
   private life: Life | null = null;
   private lives = 0;
   private isFresh = true;
+  /** While it stops: a supervisor wants it started once it has. */
+  private isWanted = false;
 
   constructor(
     world: SimWorld,
@@ -101,6 +103,7 @@ export class SimProcess {
   }
 
   start(): void {
+    this.isWanted = true;
     if (this.life !== null) return;
     const life = new Life(this.world.time, this.skew);
     this.life = life;
@@ -255,6 +258,7 @@ export class SimProcess {
     const { running, life } = this;
     if (running === null || life === null) return this.kill();
     this.running = null;
+    this.isWanted = false;
     void running.engine
       .stop()
       .then(() => running.record.release())
@@ -265,6 +269,7 @@ export class SimProcess {
         life.kill();
         this.life = null;
         this.world.note({ kind: "stopped", process: this.name });
+        if (this.isWanted) this.start();
       });
   }
 

@@ -106,6 +106,10 @@ class Branch implements DesiredReader {
   recorded(): Promise<DesiredCommit | null> {
     return Promise.resolve(this.inForce);
   }
+
+  descends(): Promise<boolean> {
+    return Promise.resolve(false);
+  }
 }
 
 /** Everything that a case can be played with and asked about. */

@@ -45,7 +45,7 @@ export async function serve(files: Files, options: ServeOptions = {}): Promise<H
   };
   const engine = new Engine({
     clock,
-    desired: { poll, recorded: () => Promise.resolve(null) },
+    desired: { poll, recorded: () => Promise.resolve(null), descends: () => Promise.resolve(false) },
     record,
     looker: hosts,
     actor: hosts,

@@ -25,6 +25,8 @@ function judge(history: History): Violation[] {
   /** When a commit last wanted a host elsewhere. */
   const changedAt = new Map<string, number>();
   let facts: DesiredFacts = first;
+  /** What was in force when something was recorded last. */
+  let inForce: DesiredFacts = first;
   for (const event of history.events) {
     if (event.kind === "commit" && event.desired.valid) {
       for (const host of movedHosts(facts, event.desired)) changedAt.set(host, event.at);
@@ -37,7 +39,13 @@ function judge(history: History): Violation[] {
     if (event.kind === "rewound" && event.branch === "observed") down.clear();
     if (event.kind === "pushed" && event.epoch > epoch) down.clear();
     if (event.kind === "pushed" && event.epoch >= epoch) leader = event.process;
-    if (event.kind === "pushed") epoch = Math.max(epoch, event.epoch);
+    // A commit may wait for a person's word for long before it comes into force.
+    if (event.kind === "pushed") {
+      epoch = Math.max(epoch, event.epoch);
+      const next = commits.get(event.desired ?? "") ?? inForce;
+      for (const host of movedHosts(inForce, next)) changedAt.set(host, event.at);
+      inForce = next;
+    }
     // What a host does by itself is no step's doing any more.
     if (event.kind === "built" || event.kind === "fell" || event.kind === "down") forgetHost(down, event.host);
     if (event.kind === "marked") down.delete(`${event.host} ${event.machine}`);

@@ -2,12 +2,16 @@
 import { isDeepStrictEqual } from "node:util";
 import { all, type Checker, type SubjectInRecord, type Violation } from "../history.ts";
 
+const pushedWithinMs = 60_000;
+
 export const d5: Checker = {
   promise: "D5",
   says: "at rest, what the leader has in memory is what the remote's record says",
   check: (history) => {
     const [rest] = all(history, "rest");
     if (rest === undefined || rest.memory === null || !history.isLiveness || rest.restingSince === null) return [];
+    // A word that was just taken is on the disk, and on its way.
+    if (history.events.some(({ kind, at }) => kind === "word" && at > rest.at - pushedWithinMs)) return [];
     const remote = new Map(rest.remote.map((subject) => [subject.name, subject]));
     return rest.memory.flatMap((subject): Violation[] => {
       const there = remote.get(subject.name);

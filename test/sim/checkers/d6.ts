@@ -42,13 +42,13 @@ function judge(history: History, branch: "main" | "observed"): Violation[] {
   for (const event of history.events) {
     if (event.kind === "listed" && event[branch] !== null) listed.set(event.process, event[branch]);
     if (event.kind === "listed") note(event, event[branch], { above, followed, doubted });
-    forget(event, branch, { followed, doubted });
+    forget(event, branch, { followed, doubted, listed });
     // What it has written, or written under, it has followed.
     const tip = event.kind !== "pushed" ? null : branch === "main" ? event.desired : event.commit;
     if (event.kind === "pushed" && event.process !== null && tip !== null && !doubted.has(event.process)) {
       // What was accepted may wait for a word, with what was in force before it still in force.
       const told = listed.get(event.process);
-      if (told === undefined || branch === "observed" || above(told).has(tip)) followed.set(event.process, tip);
+      if (branch === "observed" || (told !== undefined && above(told).has(tip))) followed.set(event.process, tip);
     }
     if (event.kind === "began" && event.transition !== null) {
       const key = `${event.process} ${event.host} ${event.machine} ${event.transition.from} ${event.transition.to}`;
@@ -83,9 +83,14 @@ function note(
 }
 
 /** A person's word, or a new disk: what is there is taken as it is. */
-function forget(event: Happening, branch: string, { followed, doubted }: Known): void {
+function forget(
+  event: Happening,
+  branch: string,
+  { followed, doubted, listed }: Known & { readonly listed: Map<string, string> },
+): void {
   const drop = (process: string): void => {
     followed.delete(process);
+    listed.delete(process);
     doubted.delete(process);
   };
   if (event.kind === "started" && event.fresh) drop(event.process);

@@ -72,6 +72,8 @@ function isParked({ host, target, entry, reason, message }: Stuck): boolean {
   // A guard that nobody can open says so: over an empty group, or before a state that is shut.
   if (reason === "GuardWaiting" && (target === "shut" || message.includes("cannot be evaluated"))) return true;
   if (personsReasons.has(reason)) return true;
+  // A brake says who lets it go.
+  if (message.includes("stateward brake release")) return true;
   const stalled = entry?.conditions.find(({ type }) => type === "Stalled");
   return stalled !== undefined && stalled.status === "True" && stalled.reason !== "" && stalled.message !== "";
 }

@@ -1,6 +1,6 @@
 // R3: a report wins over the record only if it is not older than the last one seen, and of the host's present life; and then it does win.
 import { all, type Checker, type History, type Violation } from "../history.ts";
-import { RecordNow } from "./chain.ts";
+import { desiredOf, RecordNow } from "./chain.ts";
 
 export const r3: Checker = {
   promise: "R3",
@@ -44,10 +44,15 @@ function contradicted(history: History): Violation[] {
   const [rest] = all(history, "rest");
   if (rest === undefined || rest.memory === null || !history.isLiveness || rest.restingSince === null) return [];
   const desired = all(history, "commit").findLast((commit) => commit.desired.valid)?.desired;
+  // Who leads may go by an older one, where the newest has a problem and the one before it never came by.
+  const last = all(history, "pushed").findLast((pushed) => pushed.desired !== null)?.desired ?? "";
+  const inForce = desiredOf(history).get(last) ?? desired;
   return rest.hosts.flatMap(({ name, incarnation, states }) => {
     const record = rest.memory?.find((subject) => subject.name === name);
     const facts = desired?.hosts.find((host) => host.name === name);
-    if (record === undefined || facts === undefined || facts.transport === "agent" || facts.isHeld) return [];
+    const isFollowed = inForce?.hosts.some((host) => host.name === name) === true;
+    if (record === undefined || facts === undefined || !isFollowed || facts.transport === "agent" || facts.isHeld)
+      return [];
     const violations: Violation[] = [];
     if (record.incarnation !== incarnation)
       violations.push({
@@ -60,9 +65,7 @@ function contradicted(history: History): Violation[] {
       const state = states[machine] ?? desired?.machines.find((sketch) => sketch.name === machine)?.initial;
       const recorded = record.machines[machine]?.state;
       // One whose service does not answer says what its marker says, and is not believed.
-      const isSick = all(history, "fell").some(
-        (fell) => fell.host === name && fell.machine === machine && fell.state === state,
-      );
+      const isSick = all(history, "fell").some((fell) => fell.host === name && fell.machine === machine);
       if (isSick) continue;
       if (recorded !== undefined && recorded !== state)
         violations.push({

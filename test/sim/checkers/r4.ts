@@ -13,6 +13,8 @@ interface Life {
   /** By machine: the ways that may be followed, and how far the host has come. */
   readonly ways: ReadonlyMap<string, readonly (readonly string[])[]>;
   readonly marked: Map<string, string[]>;
+  /** By machine: who brought the host to its last state. */
+  readonly marker: Map<string, string>;
   isFree: boolean;
 }
 
@@ -33,7 +35,11 @@ function judge(history: History): Violation[] {
     walked.set(key, [...versions, withoutLoops([...(versions.at(-1) ?? []), event.state])]);
     const own = lives.get(event.host);
     if (!own || own.isFree || own.incarnation !== event.incarnation) continue;
-    const marked = [...(own.marked.get(event.machine) ?? []), event.state];
+    const before = own.marked.get(event.machine) ?? [];
+    // One that was deposed while its step ran brings the host to the same state again.
+    if (before.at(-1) === event.state && own.marker.get(event.machine) !== event.process) continue;
+    const marked = [...before, event.state];
+    own.marker.set(event.machine, event.process);
     own.marked.set(event.machine, marked);
     const ways = own.ways.get(event.machine) ?? [];
     const fits =
@@ -65,7 +71,7 @@ function born(
     const from = versions.findIndex((version) => version.join(" ") === recorded.join(" "));
     ways.set(machine, [recorded, ...versions.slice(Math.max(0, from))]);
   }
-  return { incarnation, ways, marked: new Map(), isFree: known?.incarnation == null };
+  return { incarnation, ways, marked: new Map(), marker: new Map(), isFree: known?.incarnation == null };
 }
 
 /** The host for which something else than a replay may come first: a person's word, or a state that was lost otherwise. */

@@ -45,6 +45,7 @@ function onHeldHosts(history: History): Violation[] {
   const violations: Violation[] = [];
   let holds: Hold[] = [];
   let isMoved = false;
+  let leader: string | null = null;
   let desired = [...facts.values()][0];
   const isHeldInAll = (host: string): boolean =>
     [...facts.values()].every(({ hosts }) => hosts.find(({ name }) => name === host)?.isHeld === true);
@@ -53,10 +54,15 @@ function onHeldHosts(history: History): Violation[] {
     if (event.kind === "commit" && event.desired.valid) desired = event.desired;
     // What another has not pushed is not known to whoever takes over, and it may have been lost with its machine.
     if (event.kind === "started" && event.fresh) holds = holds.filter(({ process }) => process !== event.process);
-    if (event.kind === "pushed") holds = holds.filter(({ process }) => process === event.process);
+    if (event.kind === "pushed") {
+      leader = event.process;
+      holds = holds.filter(({ process }) => process === event.process);
+    }
     // What a reconciler takes while it does not know yet that its record was moved back is set aside with its journal.
     if (event.kind === "rewound" && event.branch === "observed") isMoved = true;
-    if (event.kind === "word" && event.word.kind === "hold" && event.answer === "taken")
+    // One that was deposed and cannot reach the remote takes words that are set aside with its journal.
+    const isLeading = leader === null || !("process" in event) || leader === event.process;
+    if (isLeading && event.kind === "word" && event.word.kind === "hold" && event.answer === "taken")
       holds.push({ at: event.at, select: event.word.select, process: event.process });
     if (isMoved) holds = [];
   };
