@@ -56,16 +56,16 @@ interface Stuck {
 }
 
 /** Reasons that name others: one of them must be parked. */
-const othersReasons = new Set([
-  "GuardWaiting",
-  "RolloutWaiting",
-  "RolloutHalted",
-  "FleetBusy",
-  "Queued",
-  "BarrierWaiting",
-]);
+const othersReasons = new Set(["GuardWaiting", "RolloutWaiting", "FleetBusy", "Queued", "BarrierWaiting"]);
 /** Reasons that name a person's word, beyond those that stand as Stalled. */
-const personsReasons = new Set(["Held", "Quarantined", "TooManyLost", "DriftAdopted", "DriftTolerated"]);
+const personsReasons = new Set([
+  "Held",
+  "RolloutHalted",
+  "Quarantined",
+  "TooManyLost",
+  "DriftAdopted",
+  "DriftTolerated",
+]);
 
 function isParked({ host, target, entry, reason, message }: Stuck): boolean {
   if (host.isHeld) return true;
