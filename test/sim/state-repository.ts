@@ -150,11 +150,11 @@ export function factsOf(
     };
   });
   const hosts = sketch.hosts.map(
-    ({ name, region, transport, group, machine, target, held }): HostFacts => ({
+    ({ name, region, transport, group, first, machine, target, held }): HostFacts => ({
       name,
       region,
       transport,
-      groups: [group],
+      groups: first ? [group, `first_${machine}`] : [group],
       targets: { [machine]: target },
       isHeld: held,
     }),

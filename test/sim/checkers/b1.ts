@@ -73,7 +73,10 @@ function judge(history: History): Violation[] {
 function limitOf({ groups, hosts }: DesiredFacts, group: string): number | null {
   const stated = groups.find(({ name }) => name === group);
   if (stated !== undefined) return stated.maxUnavailable;
-  const members = hosts.filter(({ targets }) => Object.keys(targets).some((machine) => `all_${machine}` === group));
+  const members = hosts.filter(
+    ({ groups: names, targets }) =>
+      names.includes(group) || Object.keys(targets).some((machine) => `all_${machine}` === group),
+  );
   return members.length === 0 ? null : Math.max(1, Math.floor(members.length / 10));
 }
 

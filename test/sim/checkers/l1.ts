@@ -94,6 +94,7 @@ function isOutOfRoom(
       members: desired.hosts.filter(({ groups: names }) => names.includes(name)),
     })),
     { limit: null, members: desired.hosts.filter(({ targets }) => machine in targets) },
+    { limit: null, members: desired.hosts.filter(({ groups: names }) => names.includes(`first_${machine}`)) },
   ];
   const isUp = ({ name, targets, transport }: HostFacts): boolean => {
     const states = hosts.find((other) => other.name === name)?.states ?? {};
