@@ -151,4 +151,19 @@ export const fleet: readonly Canary[] = [
       },
     ],
   },
+  {
+    name: "holds-not-handed-over",
+    what: "who takes over starts without the holds that another has recorded",
+    promises: ["B5"],
+    mode: "safety",
+    seedsMax: 1500,
+    edits: [
+      {
+        file: "reconciler/record/store.ts",
+        find: "const journal = (this.journal ??= await this.openJournal());",
+        replace:
+          'const journal = (this.journal ??= await this.openJournal()); const all = subjects.get("@fleet"); if (!isMine && all?.fleet) subjects.set("@fleet", { ...all, fleet: { ...all.fleet, holds: [] } });',
+      },
+    ],
+  },
 ];
