@@ -7,8 +7,9 @@ import { approve, fleet, hold, release, releaseBrake, why } from "./coordinate.t
 import { explain } from "./explain.ts";
 import { graph } from "./graph.ts";
 import { init } from "./init.ts";
-import { check, history, plan, status } from "./inspect.ts";
+import { check, history, type PlanOptions, plan, status } from "./inspect.ts";
 import { paint, shown } from "./output.ts";
+import { type ProposeOptions, proposeCommand } from "./propose.ts";
 import { acceptHistory, archive } from "./record.ts";
 import { run } from "./run.ts";
 import { version } from "./version.ts";
@@ -66,15 +67,19 @@ add("check", "check the files of the folder", ["check", "check --json"]).action(
   done(check(all(command))),
 );
 
-add("plan [names...]", "what would happen to which host, along which path, waiting for what", [
+add("plan [names...]", "what would happen to which host, along which path; with BASE..HEAD, what a change would do", [
   "plan",
   "plan git-1",
   "plan --exit-code",
   "plan --simulate",
+  "plan origin/main..HEAD",
+  "plan origin/main..HEAD --record origin/observed --markdown",
 ])
   .option("--exit-code", "exit with 3 when something would change")
   .option("--simulate", "play it forward: waves, most hosts at once, fewest available, about how long")
-  .action((names: string[], _options, command: Command) => done(plan(all(command), names)));
+  .option("--record <commit>", "with BASE..HEAD: where the record is (default: the branch observed, if it is there)")
+  .option("--markdown", "with BASE..HEAD: as it is shown on a pull request")
+  .action((names: string[], _options, command: Command) => done(planOrPropose(command, names)));
 
 add("explain <host> [field]", "where a value that applies to a host comes from: file, line and why", [
   "explain git-1",
@@ -221,6 +226,19 @@ try {
 // A remote that does not answer must not keep a reconciler that has ended.
 if (endsAtOnce) process.exit(exit);
 process.exitCode = exit;
+
+/** A range of commits stands alone; a name of a host cannot hold two dots in a row where one is meant. */
+function planOrPropose(command: Command, names: readonly string[]): Promise<number> {
+  const range = names.find((name) => name.includes(".."));
+  const options: PlanOptions & ProposeOptions = all(command);
+  const stray = range === undefined ? (["record", "markdown"] as const) : (["simulate"] as const);
+  const wrong = stray.find((key) => options[key] !== undefined);
+  if (wrong !== undefined || (range !== undefined && names.length > 1)) {
+    const message = wrong === undefined ? "a range of commits stands alone" : `--${wrong} does not go with this`;
+    throw new Failure("invalid", message, { reason: "Usage", hint: "stateward plan --help shows how" });
+  }
+  return range === undefined ? plan(options, names) : proposeCommand(options, range);
+}
 
 function failed(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;

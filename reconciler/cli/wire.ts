@@ -1,5 +1,5 @@
 // The one place that names implementations: ports on one side, Git, disks, hosts and HTTP on the other.
-import { createHash, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import { mkdir, readFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join, resolve } from "node:path";
@@ -14,7 +14,6 @@ import { Fleet } from "../engine/fleet.ts";
 import { Engine } from "../engine/loop.ts";
 import { assert, Failure } from "../model/failure.ts";
 import type { Clock, EventSink, RepositoryControl } from "../model/ports.ts";
-import { publishedSchemas } from "../model/schemas.ts";
 import { secretsIn } from "../model/secrets.ts";
 import type { Settings, TransportName } from "../model/types.ts";
 import { replaceFile } from "../record/disk.ts";
@@ -28,6 +27,7 @@ import { GitRecord } from "../record/store.ts";
 import { TipsFile } from "../record/tips.ts";
 import { createApp } from "../server/app.ts";
 import { loadTokenKey } from "../server/tokens.ts";
+import { documentVersion } from "./document-version.ts";
 import { SteadyClock } from "./steady-clock.ts";
 import { version } from "./version.ts";
 import { createLoader, hookSecretFile, tokenKeyFile, type Workspace } from "./workspace.ts";
@@ -213,9 +213,6 @@ async function openRepository(
   });
   return { git, desired, record };
 }
-
-/** What was found valid by other schemas is parsed anew. */
-const documentVersion = `${version} ${createHash("sha256").update(JSON.stringify(publishedSchemas)).digest("hex").slice(0, 16)}`;
 
 /** Identity of a data folder: made once. */
 async function instanceOf(data: string): Promise<string> {

@@ -1,0 +1,23 @@
+// A planner process: an order on standard input, the proposal as JSON on standard output.
+import { text } from "node:stream/consumers";
+import { messageOf } from "../model/failure.ts";
+import { redact } from "../model/redact.ts";
+import { propose } from "../plan/proposal.ts";
+import { type ChangeSource, offlineEnvironment, readChange } from "./change-reader.ts";
+import { hiddenIn } from "./hidden.ts";
+
+export interface PlannerOrder extends ChangeSource {
+  /** Whole names of commits. */
+  readonly base: string;
+  readonly head: string;
+}
+
+try {
+  Object.assign(process.env, offlineEnvironment);
+  const { base, head, ...source } = JSON.parse(await text(process.stdin)) as PlannerOrder;
+  const proposal = propose(await readChange(source, { base, head, isSymmetric: false }));
+  process.stdout.write(JSON.stringify(hiddenIn(proposal, redact)));
+} catch (error) {
+  process.stderr.write(`${redact(messageOf(error))}\n`);
+  process.exitCode = 1;
+}
