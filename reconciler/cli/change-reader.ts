@@ -55,7 +55,7 @@ export async function readChange(source: ChangeSource, revisions: Revisions): Pr
   try {
     return await readFrom(git, source, revisions);
   } catch (error) {
-    if (!(error instanceof Failure) || error.reason !== "GitCorrupt") throw error;
+    if (!(error instanceof Failure) || !isMissing(error)) throw error;
     throw new Failure("invalid", error.message, {
       reason: "MissingObjects",
       hint: "the clone may be partial or shallow: fetch all of the commits that are compared, with their files",
@@ -64,6 +64,11 @@ export async function readChange(source: ChangeSource, revisions: Revisions): Pr
   } finally {
     git.objects.close();
   }
+}
+
+/** An object that is not there; of a partial clone, Git says that it could not fetch it. */
+function isMissing({ reason, message }: Failure): boolean {
+  return reason === "GitCorrupt" || (reason === "GitFailed" && /could not fetch|promisor/.test(message));
 }
 
 async function readFrom(
@@ -82,14 +87,16 @@ async function readFrom(
     loader: createLoader(),
     cache: new BaseCache(source.cache === null ? null : join(source.cache, "plan-documents")),
   });
-  const before = await reader.at(from);
-  const after = await reader.at(to);
-  const subjects = record === null ? null : (await readRecord(git, record)).subjects;
+  const readBoth = async (): Promise<Pick<ProposalInput, "base" | "head">> => ({
+    base: await reader.at(from),
+    head: await reader.at(to),
+  });
+  // The record is read by a process of Git's own, beside the commits.
+  const [commits, read] = await Promise.all([readBoth(), record === null ? null : readRecord(git, record)]);
   const times = await Promise.all([to, ...(record === null ? [] : [record])].map((commit) => timeOf(git, commit)));
   return {
-    base: before,
-    head: after,
-    record: record === null || subjects === null ? null : { commit: record, subjects },
+    ...commits,
+    record: record === null || read === null ? null : { commit: record, subjects: read.subjects },
     now: Math.max(...times),
   };
 }

@@ -1,5 +1,5 @@
 // Commands that look and change nothing: check, plan, status, history.
-
+import { isAbsolute, relative } from "node:path";
 import { viewOf } from "../engine/fleet.ts";
 import { Failure } from "../model/failure.ts";
 import type { DesiredCommit, FleetView, Health, SubjectView } from "../model/ports.ts";
@@ -19,23 +19,38 @@ import { findApi } from "./api.ts";
 import { fleetLines, paint, print, printJson, table } from "./output.ts";
 import { readRemote } from "./recorded.ts";
 import { printSimulation } from "./simulation.ts";
+import { workflowCommand } from "./workflow-commands.ts";
 import { createLoader, type GlobalOptions, openRecordMirror, openWorkspace, type Workspace } from "./workspace.ts";
 
+export interface CheckOptions extends GlobalOptions {
+  /** Absent for text, or for JSON with `--json`. */
+  readonly format?: "text" | "json" | "github";
+}
+
 /** stateward check: the files of the folder. Exit status 1 with problems of severity error. */
-export async function check(options: GlobalOptions): Promise<number> {
+export async function check(options: CheckOptions): Promise<number> {
   const { folder } = openWorkspace(options);
+  const { format = options.json ? "json" : "text" } = options;
   const files = await readStateFolder(folder);
   const { problems, repository } = createLoader().load(files);
   const bad = hasErrors(problems);
-  if (options.json) printJson({ ok: !bad, problems });
+  if (format === "json") printJson({ ok: !bad, problems });
   else {
-    for (const problem of problems) print(paintProblem(problem));
+    const shown = format === "github" ? annotated(folder) : paintProblem;
+    for (const problem of problems) print(shown(problem));
     const { hosts, groups, machines } = repository;
     print(
       `${files.length} files, ${machines.size} machines, ${hosts.size} hosts, ${groups.size} groups: ${bad ? `${problems.length} problems` : "no errors"}`,
     );
   }
   return bad ? 1 : 0;
+}
+
+/** Files as whoever runs this sees them: a state repository may be a folder of another one. */
+function annotated(folder: string): (problem: Problem) => string {
+  const below = relative(process.cwd(), folder);
+  const isBelow = below !== "" && !below.startsWith("..") && !isAbsolute(below);
+  return (problem) => workflowCommand(isBelow ? { ...problem, file: `${below}/${problem.file}` } : problem);
 }
 
 function paintProblem(problem: Problem): string {

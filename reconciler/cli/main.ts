@@ -63,9 +63,9 @@ add("init", "make a new state repository with one machine and one host", ["init"
   .option("--dry-run", "say what would be written")
   .action((_options, command: Command) => done(init(all(command))));
 
-add("check", "check the files of the folder", ["check", "check --json"]).action((_options, command: Command) =>
-  done(check(all(command))),
-);
+add("check", "check the files of the folder", ["check", "check --json", "check --format github"])
+  .addOption(new Option("--format <format>", "how problems are printed").choices(["text", "json", "github"]))
+  .action((_options, command: Command) => done(check(all(command))));
 
 add("plan [names...]", "what would happen to which host, along which path; with BASE..HEAD, what a change would do", [
   "plan",
@@ -227,7 +227,7 @@ try {
 if (endsAtOnce) process.exit(exit);
 process.exitCode = exit;
 
-/** A range of commits stands alone; a name of a host cannot hold two dots in a row where one is meant. */
+/** What holds two dots in a row is a range of commits, and stands alone. */
 function planOrPropose(command: Command, names: readonly string[]): Promise<number> {
   const range = names.find((name) => name.includes(".."));
   const options: PlanOptions & ProposeOptions = all(command);

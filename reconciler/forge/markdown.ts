@@ -237,7 +237,7 @@ function playLines(play: Proposal["play"]): string[] {
     .slice(0, 10)
     .map(
       ({ machine, reason, message, names }) =>
-        `- **does not arrive**: ${hosts(names.length)} (${listed(names, 5)}) in ${code(machine)}: ${reason}: ${code(message)}`,
+        `- **does not arrive**: ${hosts(names.length)} (${listed(names, 5)}) in ${code(machine)}: ${code(reason)}: ${code(message)}`,
     );
   return [`- played forward${play.isCut ? ", as far as that was done" : ""}: ${parts.join(", ")}`, ...lowest, ...stays];
 }

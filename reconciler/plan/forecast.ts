@@ -110,6 +110,13 @@ function initialEntry(world: World, machine: string): MachineRecord {
 
 /** A world in which every host is as its record says: for plans that are made without looking at hosts. */
 export function recordedWorld(world: Pick<World, "now" | "desired" | "records">): World {
+  return worldOf(recordedParts(world));
+}
+
+/** The same without the sums over the fleet, which cost the most of it. */
+export function recordedParts(
+  world: Pick<World, "now" | "desired" | "records">,
+): Pick<World, "now" | "desired" | "records" | "reports" | "fleet"> {
   const reports = new Map<string, HostReport>();
   for (const host of world.desired.loaded.repository.hosts.values()) {
     const record = world.records.get(host.name) ?? emptyRecord("host", host.name);
@@ -126,5 +133,5 @@ export function recordedWorld(world: Pick<World, "now" | "desired" | "records">)
       facts: {},
     });
   }
-  return worldOf({ ...world, reports, fleet: world.records.get(fleetName)?.fleet ?? emptyFleet });
+  return { ...world, reports, fleet: world.records.get(fleetName)?.fleet ?? emptyFleet };
 }

@@ -7,10 +7,11 @@ import type { Hindrance, Named, Proposal, ProposedPlay } from "../model/proposal
 import type { SubjectRecord } from "../model/record.ts";
 import type { Host, Repository } from "../model/types.ts";
 import { assumedRecords } from "./assumed.ts";
-import { recordedWorld } from "./forecast.ts";
+import { recordedParts } from "./forecast.ts";
 import { hindrancesOf, playOf, rolloutsOf } from "./proposed-spread.ts";
 import { graphsOf, valuesChanged } from "./proposed-values.ts";
 import { noPathsIn, type Ways, waysOf } from "./proposed-ways.ts";
+import { lazyWorldOf } from "./tally.ts";
 import type { World } from "./world.ts";
 
 export interface ProposalInput {
@@ -29,10 +30,11 @@ const movesMaxDefault = 20_000;
 
 /** The proposal for a change. A commit with errors changes nothing (D4): of it, only its problems are said, and what differs. */
 export function propose(input: ProposalInput): Proposal {
-  const { base, head, record, now } = input;
+  const { base, record, now } = input;
+  const head = withPlainHosts(input.head);
   const errors = errorsOf(head.loaded.problems);
   const records = record?.subjects ?? assumedRecords(base, now);
-  const world = recordedWorld({ now, desired: head, records });
+  const world = lazyWorldOf(recordedParts({ now, desired: head, records }));
   const isRefused = errors.length > 0;
   const ways = isRefused ? noPathsIn(head.loaded.repository) : waysOf(world, base);
   const concerned = concernedOf(base, head, { ways, isRefused });
@@ -59,6 +61,13 @@ export function propose(input: ProposalInput): Proposal {
     changes: valuesChanged(base?.loaded ?? null, head.loaded),
     machines: isRefused ? [] : graphsOf(base?.loaded ?? null, head.loaded, ways.moves),
   };
+}
+
+/** A map that shares most of its entries with another one is slow to ask, and here it is asked for all hosts many times. */
+function withPlainHosts(desired: DesiredCommit): DesiredCommit {
+  const { loaded } = desired;
+  const repository = { ...loaded.repository, hosts: new Map(loaded.repository.hosts) };
+  return { ...desired, loaded: { ...loaded, repository } };
 }
 
 const nobody: Named = { hosts: [], groups: [], machines: [] };
@@ -113,15 +122,12 @@ function concernedOf(
   const [old, next] = [base?.loaded.repository ?? null, head.loaded.repository];
   const added = without(next, old);
   const removed = old === null ? nobody : without(old, next);
-  const machines = new Set(
-    [...next.machines].flatMap(([name, machine]) => (old?.machines.get(name) === machine ? [] : name)),
-  );
+  const machines = [...next.machines].flatMap(([name, machine]) => (old?.machines.get(name) === machine ? [] : name));
   const moving = new Set(ways.moves.flatMap(({ names }) => names));
   const concerned: Host[] = isRefused ? [] : removed.hosts.flatMap((name) => old?.hosts.get(name) ?? []);
   for (const [name, host] of next.hosts) {
     const before = old?.hosts.get(name);
-    const isConcerned =
-      before !== host || moving.has(name) || [...host.machines.keys()].some((machine) => machines.has(machine));
+    const isConcerned = before !== host || moving.has(name) || machines.some((machine) => host.machines.has(machine));
     if (isConcerned) concerned.push(host);
     // Whoever gives a host away is told too.
     if (isConcerned && before !== undefined && before.owner !== host.owner) concerned.push(before);

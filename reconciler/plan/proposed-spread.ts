@@ -10,6 +10,7 @@ import type { Ways } from "./proposed-ways.ts";
 import { rolloutState, scopeText, wavesOf } from "./rollout.ts";
 import { type Stuck, simulate } from "./simulate.ts";
 import { changeOf, scopesOf, specOf } from "./standing.ts";
+import { Tally } from "./tally.ts";
 import { windowFor } from "./windows.ts";
 import type { World } from "./world.ts";
 
@@ -79,9 +80,11 @@ function rollouts(world: World, moves: readonly ProposedMove[]): Hindrance[] {
   const { repository } = world.desired.loaded;
   return rolloutsOf(world, moves).flatMap(({ scope }): Hindrance[] => {
     const name = scopeText(scope);
-    const { phase, message } = rolloutState(world, scope);
     if (specOf(repository, scope).paused)
       return [hindrance("rollout", `the rollout of ${name} is paused`, "take paused out of its settings")];
+    if (world.fleet.rollouts[scope]?.phase !== "halted") return [];
+    // Another change that took its place is halted no more.
+    const { phase, message } = rolloutState(world, scope);
     if (phase !== "halted") return [];
     return [hindrance("rollout", `the rollout of ${name} is halted: ${message}`, "see stateward fleet")];
   });
@@ -123,7 +126,8 @@ function movingHosts(moves: readonly ProposedMove[]): string[] {
 /** The change played forward, by the code that the reconciler decides with. */
 export function playOf(world: World, { moves }: Pick<Ways, "moves">, movesMax: number): ProposedPlay {
   const { repository } = world.desired.loaded;
-  const played = simulate(world, { movesMax });
+  // Its sums are made anew by whoever plays.
+  const played = simulate({ ...partsOf(world), tally: new Tally() }, { movesMax });
   const moving = new Set(moves.flatMap(({ names }) => names));
   const own = played.moves.filter(({ subject }) => moving.has(subject));
   const groups = new Set([...moving].flatMap((name) => groupsOf(repository, name).map((group) => group.name)));
@@ -143,6 +147,12 @@ export function playOf(world: World, { moves }: Pick<Ways, "moves">, movesMax: n
     stuck: isCut ? [] : stuckOf(played.stuck.filter(({ subject }) => moving.has(subject))),
     isCut,
   };
+}
+
+/** Without asking for the sums, which may not have been made. */
+function partsOf(world: World): Omit<World, "tally"> {
+  const { now, desired, records, reports, inFlight, listeningSince, mayStart, mayStartOnce, isRestart, fleet } = world;
+  return { now, desired, records, reports, inFlight, listeningSince, mayStart, mayStartOnce, isRestart, fleet };
 }
 
 function stuckOf(stuck: readonly Stuck[]): ProposedPlay["stuck"] {

@@ -296,10 +296,27 @@ function samePermits(a: Standing["permits"], b: Standing["permits"]): boolean {
 }
 
 /** A world whose sums are made from the beginning; what is left out is as in a reconciler that has just started. */
-export function worldOf(
-  parts: Pick<World, "now" | "desired" | "records" | "reports"> & Partial<Omit<World, "tally">>,
-): World {
-  const whole = {
+export function worldOf(parts: WorldParts): World {
+  const whole = wholeOf(parts);
+  return { ...whole, tally: Tally.of(whole) };
+}
+
+/** The same with sums that are made when somebody asks for them: for whoever may not. */
+export function lazyWorldOf(parts: WorldParts): World {
+  const whole = wholeOf(parts);
+  let made: Tally | null = null;
+  return {
+    ...whole,
+    get tally() {
+      return (made ??= Tally.of(whole));
+    },
+  };
+}
+
+type WorldParts = Pick<World, "now" | "desired" | "records" | "reports"> & Partial<Omit<World, "tally">>;
+
+function wholeOf(parts: WorldParts): Omit<World, "tally"> {
+  return {
     inFlight: new Set<string>(),
     listeningSince: parts.now,
     mayStart: true,
@@ -308,5 +325,4 @@ export function worldOf(
     fleet: emptyFleet,
     ...parts,
   };
-  return { ...whole, tally: Tally.of(whole) };
 }
