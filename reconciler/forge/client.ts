@@ -2,7 +2,7 @@
 import { App, Octokit, RequestError } from "octokit";
 import { Failure, messageOf } from "../model/failure.ts";
 import type { ProposedChange, PullRequestOpener } from "../model/forge.ts";
-import { Answer, loginOf, pullRequestOf } from "./answers.ts";
+import { Answer, loginOf, type PullRequest, pullRequestOf } from "./answers.ts";
 import { carefulFetch } from "./careful-fetch.ts";
 
 export type GitHubCredentials =
@@ -33,6 +33,7 @@ const answerBytesMax = 20_000_000;
 const waitMaxS = 60;
 /** GitHub gives at most so many entries at once. */
 const pageSize = 100;
+const pagesMax = 30;
 const repositoryPattern = /^[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})\/(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}$/;
 
 export class GitHub implements PullRequestOpener {
@@ -88,6 +89,65 @@ export class GitHub implements PullRequestOpener {
       if (entries.length < pageSize) break;
     }
     return found.slice(0, max);
+  }
+
+  /** The first entry of a list that is looked for, or null; later pages are read only as far as it takes. */
+  async find(route: string, parameters: Parameters, isMeant: (entry: Answer) => boolean): Promise<Answer | null> {
+    for (let page = 1; page <= pagesMax; page++) {
+      const entries = (await this.ask(route, { ...parameters, per_page: pageSize, page })).list();
+      const found = entries.find(isMeant);
+      if (found !== undefined) return found;
+      if (entries.length < pageSize) break;
+    }
+    return null;
+  }
+
+  /** A list's first page, or null where it is what it was when GitHub gave the tag: that costs nothing of what may be asked in an hour. */
+  async changed(
+    route: string,
+    parameters: Parameters,
+    tag: string | null,
+  ): Promise<{ entries: Answer[]; tag: string } | null> {
+    const { octokit } = await this.connection();
+    const headers = tag === null ? {} : { "if-none-match": tag };
+    const where = { owner: this.owner, repo: this.repo, per_page: pageSize };
+    try {
+      const answer = await octokit.request(inRepository(route), { ...where, ...parameters, headers });
+      return { entries: new Answer(answer.data, `the answer to ${route}`).list(), tag: answer.headers.etag ?? "" };
+    } catch (error) {
+      if (error instanceof RequestError && error.status === 304) return null;
+      throw failureOf(error, route);
+    }
+  }
+
+  /** Whether these are an app's credentials: only apps may make check runs. */
+  async isApp(): Promise<boolean> {
+    return (await this.login()).endsWith("[bot]");
+  }
+
+  async pull(number: number): Promise<PullRequest> {
+    return pullRequestOf(await this.ask("GET /pulls/{pull_number}", { pull_number: number }));
+  }
+
+  /** The newest status of ours under a name, or null. */
+  async status(ref: string, context: string): Promise<CommitStatus | null> {
+    const self = await this.login();
+    const isOurs = (entry: Answer): boolean =>
+      entry.at("context").text() === context && loginOf(entry.at("creator")) === self;
+    const found = await this.find("GET /commits/{ref}/statuses", { ref }, isOurs);
+    return (
+      found && {
+        state: found.at("state").text(),
+        description: found.at("description").orNull((text) => text.text()) ?? "",
+      }
+    );
+  }
+
+  /** Sets a status of a commit, unless it is that already: GitHub takes 1000 of one name. */
+  async setStatus(sha: string, context: string, { state, description }: CommitStatus): Promise<void> {
+    const known = await this.status(sha, context);
+    if (known?.state === state && known.description === description) return;
+    await this.ask("POST /statuses/{sha}", { sha, context, state, description });
   }
 
   async open({ branch, base, title, body }: ProposedChange): Promise<{ number: number; url: string }> {
@@ -153,7 +213,13 @@ export class GitHub implements PullRequestOpener {
   }
 }
 
-export interface ListOptions {
+export interface CommitStatus {
+  readonly state: string;
+  /** At most 140 characters. */
+  readonly description: string;
+}
+
+interface ListOptions {
   readonly max?: number;
   readonly name?: string;
 }

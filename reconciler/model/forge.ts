@@ -26,6 +26,8 @@ export interface PlanReport {
   readonly annotations: readonly Annotation[];
   /** Owners of the hosts concerned, as the files name them, in name order. */
   readonly owners: readonly string[];
+  /** Hosts would be removed; absent where it is not known. */
+  readonly removes?: boolean;
 }
 
 /** Makes the report on a change between two commits that the repository has. Pure data: nothing of either commit is run (A3). */

@@ -7,10 +7,10 @@ import { type GitHubFault, StandIn } from "./stand-in.ts";
 
 const test = suite("forge/client");
 
-function clientOf(standIn: StandIn, credentials?: GitHubCredentials): GitHub {
+function clientOf(standIn: StandIn, credentials?: GitHubCredentials, timeoutMs = 20_000): GitHub {
   const token = { kind: "token", token: standIn.tokenOf("ana") } as const;
   const { repository, url: api } = standIn;
-  return new GitHub({ repository, api, credentials: credentials ?? token, isPatient: false, timeoutMs: 500 });
+  return new GitHub({ repository, api, credentials: credentials ?? token, isPatient: false, timeoutMs });
 }
 
 const failureOf = async (asked: Promise<unknown>): Promise<Failure> => {
@@ -50,7 +50,7 @@ test("a pull request is opened once: what is open already is found, also when an
 
 test("every sort of outage is a Failure that may be tried again, and none shows the token", async () => {
   await using standIn = await StandIn.start();
-  const github = clientOf(standIn);
+  const github = clientOf(standIn, undefined, 1000);
   const faults: GitHubFault[] = ["down", "half-open", "cut", "nonsense", "html", "500", "limit", "secondary"];
   for (const fault of faults) {
     standIn.fault = fault;
@@ -60,7 +60,7 @@ test("every sort of outage is a Failure that may be tried again, and none shows 
     assert.not.ok(shown.includes(standIn.tokenOf("ana")), fault);
   }
   standIn.fault = null;
-  assert.equal(await github.list("GET /pulls"), []);
+  assert.equal(await clientOf(standIn).list("GET /pulls"), []);
 });
 
 test("a limit says how long GitHub wants to be left alone", async () => {

@@ -73,6 +73,7 @@ export interface StoredCheck {
   readonly name: string;
   readonly author: string;
   readonly commit: string;
+  readonly externalId: string;
   status: string;
   conclusion: string | null;
   output: { title: string; summary: string; text: string };
@@ -501,9 +502,9 @@ export class StandIn implements AsyncDisposable {
       [`POST ${repo}/check-runs`]: (call, who) => {
         if (!who.endsWith("[bot]")) return refused(403, "You must authenticate via a GitHub App.");
         if (tooMuch(call)) return refused(422, "output is too long");
-        const { name, head_sha: commit } = call.body as { name: string; head_sha: string };
+        const { name = "", head_sha: commit = "", external_id: externalId = "" } = call.body as Record<string, string>;
         const empty = { title: "", summary: "", text: "" };
-        const kept = { id: this.nextId++, name, commit, author: who, output: empty, annotations: [] };
+        const kept = { id: this.nextId++, name, commit, externalId, author: who, output: empty, annotations: [] };
         const check: StoredCheck = { ...kept, status: "queued", conclusion: null };
         change(check, call);
         this.checks.push(check);
@@ -679,9 +680,18 @@ function commitAnswer({
   };
 }
 
-function checkAnswer({ id, name, commit, status, conclusion, output, annotations }: StoredCheck): Values {
+function checkAnswer({ id, name, commit, externalId, status, conclusion, output, annotations }: StoredCheck): Values {
   const said = { ...output, annotations_count: annotations.length, annotations_url: "https://api.github.test/a" };
-  return { id, name, head_sha: commit, status, conclusion, output: said, app: { slug: appSlug } };
+  return {
+    id,
+    name,
+    external_id: externalId,
+    head_sha: commit,
+    status,
+    conclusion,
+    output: said,
+    app: { slug: appSlug },
+  };
 }
 
 function statusAnswer({ context, state, description, author }: StoredStatus): Values {
