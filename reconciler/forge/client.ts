@@ -91,6 +91,16 @@ export class GitHub implements PullRequestOpener {
     return found.slice(0, max);
   }
 
+  /** Null in place of what GitHub does not have. */
+  async orNull<T>(asked: Promise<T>): Promise<T | null> {
+    try {
+      return await asked;
+    } catch (error) {
+      if (error instanceof Failure && ["GitHubNotFound", "GitHubInvalid"].includes(error.reason)) return null;
+      throw error;
+    }
+  }
+
   /** The first entry of a list that is looked for, or null; later pages are read only as far as it takes. */
   async find(route: string, parameters: Parameters, isMeant: (entry: Answer) => boolean): Promise<Answer | null> {
     for (let page = 1; page <= pagesMax; page++) {

@@ -51,3 +51,20 @@ export interface PullRequestOpener {
   /** Resolves to the pull request, the open one where the branch has one already. Throws a Failure when the host refuses. */
   open(change: ProposedChange): Promise<{ readonly number: number; readonly url: string }>;
 }
+
+/** Brings the commits of pull requests into the mirror, and looks at them there. */
+export interface PullRequestSource {
+  /** Newest commit of a pull request, and the one of the desired branch from which it goes out. Rejects with a Failure. */
+  fetch(number: number): Promise<{ readonly base: string; readonly head: string }>;
+  /**
+   * True when a commit is nothing but the merge of `head`: it has its files, or it descends from it and has the files that Git makes of
+   * both sides without a conflict.
+   */
+  merges(commit: string, head: string): Promise<boolean>;
+}
+
+/** Told by a hook that something happened on a Git host. What it is, is looked at there: the hook's own words count for nothing. */
+export interface ForgeWaker {
+  /** Number of the pull request concerned; null for all. Never throws. */
+  wake(pullRequest: number | null): void;
+}

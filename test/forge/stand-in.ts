@@ -54,6 +54,8 @@ export interface StoredPull {
   baseCommit: string;
   state: "open" | "closed";
   mergedAt: string | null;
+  /** Commit by which it came into its base. */
+  mergeCommit: string | null;
   readonly labels: Set<string>;
   readonly reviewers: Set<string>;
   readonly teams: Set<string>;
@@ -197,6 +199,7 @@ export class StandIn implements AsyncDisposable {
       baseCommit: fakeCommit(`base ${number}`),
       state: "open",
       mergedAt: null,
+      mergeCommit: null,
       labels: new Set(),
       reviewers: new Set(),
       teams: new Set(),
@@ -212,6 +215,12 @@ export class StandIn implements AsyncDisposable {
     const comment = { id: this.nextId++, number, author, body, createdAt: time, updatedAt: time, reactions: [] };
     this.comments.push(comment);
     return comment;
+  }
+
+  /** What a person who merges leaves behind; without Git. */
+  merge(number: number, commit: string): void {
+    const pull = this.pulls.get(number);
+    if (pull) Object.assign(pull, { state: "closed", mergedAt: new Date().toISOString(), mergeCommit: commit });
   }
 
   /** What was asked of a kind, such as `POST`. */
@@ -411,7 +420,11 @@ export class StandIn implements AsyncDisposable {
       [`GET ${repo}/commits/{commit_sha}/pulls`]: async ({ path }) => {
         const found: StoredPull[] = [];
         for (const pull of this.pulls.values())
-          if ((await this.commitsOf(pull)).some(({ sha }) => sha === path.commit_sha)) found.push(pull);
+          if (
+            pull.mergeCommit === path.commit_sha ||
+            (await this.commitsOf(pull)).some(({ sha }) => sha === path.commit_sha)
+          )
+            found.push(pull);
         return [200, await Promise.all(found.map((pull) => this.pullAnswer(pull)))];
       },
     };
@@ -614,6 +627,7 @@ export class StandIn implements AsyncDisposable {
       body: pull.body,
       state: pull.state,
       merged_at: pull.mergedAt,
+      merge_commit_sha: pull.mergeCommit,
       user: user(pull.author),
       html_url: page,
       head: { ref: pull.branch, sha: head },
