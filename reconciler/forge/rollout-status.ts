@@ -53,7 +53,7 @@ export class RolloutStatus {
     const { commit, subjects } = fleet.health();
     if (commit === null) return;
     const { rollouts, unapproved } = fleet.fleet();
-    const print = JSON.stringify([commit, unapproved, rollouts.map(({ since: _, ...rest }) => rest)]);
+    const print = JSON.stringify([commit, unapproved, rollouts.map((each) => ({ ...each, since: "" }))]);
     if (print === this.told) return;
     if (unapproved !== null) await this.tellCommit(unapproved.commit, waiting(unapproved.message));
     const open = rollouts.filter(isOpen).map((rollout) => rollout.commit);

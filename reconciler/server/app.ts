@@ -5,6 +5,7 @@ import fastify, { type FastifyInstance } from "fastify";
 import type { FleetReader, FleetWriter } from "../model/ports.ts";
 import { redact } from "../model/redact.ts";
 import { type FleetRoutesOptions, fleetRoutes } from "./fleet-routes.ts";
+import { type ForgeRoutesOptions, forgeRoutes } from "./forge-routes.ts";
 import { hostRoutes } from "./host-routes.ts";
 import { enforcePolicies, type PolicyOptions } from "./policy.ts";
 import { problemSender } from "./problem-json.ts";
@@ -41,7 +42,7 @@ const defaultLimits: ServerLimits = {
 const headerBytesMax = 16_384;
 const headersMax = 100;
 
-export interface AppOptions extends PolicyOptions, RecordRoutesOptions, FleetRoutesOptions {
+export interface AppOptions extends PolicyOptions, RecordRoutesOptions, FleetRoutesOptions, ForgeRoutesOptions {
   readonly fleet: FleetReader & FleetWriter;
   readonly version: string;
   /** Identity of the data folder that is served. */
@@ -109,6 +110,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   await app.register(fleetRoutes, options);
   await app.register(stateRoutes, options);
   await app.register(recordRoutes, options);
+  await app.register(forgeRoutes, options);
   return app;
 }
 

@@ -21,7 +21,9 @@ const statusOfReason: Readonly<Record<string, number>> = {
   StaleSequence: 409,
   Busy: 409,
   NothingStalled: 409,
+  ReplayedDelivery: 409,
   SubjectNeeded: 400,
+  InvalidBody: 400,
 };
 
 /** Stable words for what the framework refuses by itself. */

@@ -1,7 +1,7 @@
 // The repository itself: a Git host says that something was pushed, an operator has the record archived.
-import { createHmac, timingSafeEqual } from "node:crypto";
-import type { FastifyInstance, FastifyRequest } from "fastify";
+import type { FastifyInstance } from "fastify";
 import type { RepositoryControl } from "../model/ports.ts";
+import { hookBytesMax, isGenuine } from "./hook-signature.ts";
 import { unsigned } from "./policy.ts";
 
 export interface RecordRoutesOptions {
@@ -9,9 +9,6 @@ export interface RecordRoutesOptions {
   /** Shared with the Git host; null where none is set up, and then no hook is answered. */
   readonly hookSecret: Buffer | null;
 }
-
-/** A Git host sends the commits along; the hook only needs to be genuine. */
-const hookBytesMax = 1_048_576;
 
 export async function recordRoutes(
   app: FastifyInstance,
@@ -45,25 +42,4 @@ export async function recordRoutes(
       return reply.code(202).send({ status: "looking" });
     },
   );
-}
-
-/**
- * GitHub: https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries; Gitea sends the same digest without its
- * prefix; GitLab sends the secret itself.
- */
-function isGenuine({ headers, body }: FastifyRequest, secret: Buffer): boolean {
-  const digest = createHmac("sha256", secret)
-    .update(Buffer.isBuffer(body) ? body : "")
-    .digest("hex");
-  return (
-    isSame(headers["x-hub-signature-256"], `sha256=${digest}`) ||
-    isSame(headers["x-gitea-signature"], digest) ||
-    isSame(headers["x-gitlab-token"], secret.toString())
-  );
-}
-
-function isSame(header: string | string[] | undefined, expected: string): boolean {
-  if (typeof header !== "string") return false;
-  const [a, b] = [Buffer.from(header), Buffer.from(expected)];
-  return a.length === b.length && timingSafeEqual(a, b);
 }

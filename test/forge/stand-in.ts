@@ -23,7 +23,8 @@ export type GitHubFault =
   | "lost"
   | "limit"
   | "secondary"
-  | "elsewhere";
+  | "elsewhere"
+  | "forbidden";
 
 export interface StandInOptions {
   /** Default `acme/fleet`. */
@@ -129,6 +130,8 @@ export class StandIn implements AsyncDisposable {
   readonly accounts: Map<string, string> = new Map();
   /** Every request that arrived, such as `POST /repos/{owner}/{repo}/pulls`. */
   readonly requests: string[] = [];
+  /** Answers that said that nothing has changed. */
+  unchanged = 0;
   /** Where somebody, or the stand-in itself, broke the description. Its end fails when there is one. */
   readonly problems: string[] = [];
   /** Read anew with each request. */
@@ -243,8 +246,10 @@ export class StandIn implements AsyncDisposable {
     if (isFaulty) return send(response, 502, { message: "Bad gateway" });
     const body = JSON.stringify(call === null ? value : answerOf(call, status, value));
     const etag = `"${createHash("sha256").update(body).digest("hex")}"`;
-    if (method === "GET" && request.headers["if-none-match"] === etag) response.writeHead(304, { etag }).end();
-    else {
+    if (method === "GET" && request.headers["if-none-match"] === etag) {
+      this.unchanged++;
+      response.writeHead(304, { etag }).end();
+    } else {
       const headers = { "content-type": "application/json; charset=utf-8", "x-ratelimit-remaining": "4999", etag };
       response.writeHead(status, headers).end(status === 204 ? undefined : body);
     }
@@ -297,6 +302,8 @@ export class StandIn implements AsyncDisposable {
       case "elsewhere":
         response.writeHead(302, { location: "http://198.51.100.1/repos" }).end();
         return;
+      case "forbidden":
+        return send(response, 403, { message: "Resource not accessible by integration" });
       case "limit":
         return send(
           response,
@@ -597,7 +604,8 @@ export class StandIn implements AsyncDisposable {
     const ids = await git(this.gitDir, "rev-list", "--reverse", head, "--not", `refs/heads/${pull.base}`);
     const named = ids.split("\n").filter((id) => id !== "");
     const found = await Promise.all(named.map((id) => this.commit(id)));
-    pull.commits = found.filter((commit) => commit !== null);
+    // What was merged goes beyond nothing any more, and keeps the commits that it had.
+    if (found.length > 0) pull.commits = found.filter((commit) => commit !== null);
     return pull.commits;
   }
 

@@ -28,6 +28,7 @@ const routes: Readonly<Record<string, Policy>> = {
   "POST /v1/brake-releases": "operator",
   "POST /v1/record/archives": "operator",
   "POST /v1/hooks/git": "hook",
+  "POST /v1/hooks/github": "hook",
   "GET /state": "state",
   "PUT /state": "state",
 };

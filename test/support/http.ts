@@ -59,6 +59,7 @@ export async function serve(files: Files, options: ServeOptions = {}): Promise<H
     key: options.key ?? key,
     limits: options.limits ?? {},
     repository: { wake: () => void calls.push("wake"), archive: () => Promise.resolve("observed-archive/x") },
+    forge: { wake: (number) => void calls.push(`pull request ${number ?? "all"}`) },
     hookSecret: options.hookSecret === undefined ? null : Buffer.from(options.hookSecret),
     stateAccess: () => (options.open ? "open" : "token"),
     version: "test",

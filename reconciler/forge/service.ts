@@ -1,0 +1,285 @@
+// What a reconciler does on GitHub, beside its work: plans pull requests, answers comments, carries approvals, follows rollouts. It never
+// throws and never makes the reconciler wait: a GitHub that is down, slow or wrong is told once and tried again.
+import { Failure, messageOf } from "../model/failure.ts";
+import type { ChangePlanner, ForgeWaker, PlanReport, PullRequestSource } from "../model/forge.ts";
+import type { CoordinationReader, CoordinationWriter, FleetReader } from "../model/ports.ts";
+import { pullRequestOf } from "./answers.ts";
+import { carryApproval } from "./approvals.ts";
+import { type GitHub, GitHubBusy } from "./client.ts";
+import { CommandDesk } from "./commands.ts";
+import { oneLine } from "./inline.ts";
+import { type PublishSettings, publishPlan } from "./publish.ts";
+import { RolloutStatus, type RolloutStatusOptions } from "./rollout-status.ts";
+
+export interface ForgeServiceOptions extends Pick<RolloutStatusOptions, "environmentOf" | "now"> {
+  readonly github: GitHub;
+  readonly planner: ChangePlanner;
+  readonly source: PullRequestSource;
+  readonly fleet: FleetReader;
+  readonly coordination: CoordinationReader & CoordinationWriter;
+  /** Branch that is followed; pull requests to others are left alone. */
+  readonly branch: string;
+  readonly publish: Omit<PublishSettings, "notice">;
+  readonly notice: (message: string) => void;
+  readonly times?: Partial<ForgeTimes>;
+}
+
+/** All in milliseconds. */
+export interface ForgeTimes {
+  /** Between looks at the list of pull requests, where no hook says when. */
+  readonly listEvery: number;
+  /** Between looks at a pull request in which nothing seems to have changed: comments do not show in the list. */
+  readonly visitEvery: number;
+  /** Between words about rollouts. */
+  readonly tellEvery: number;
+  /** After a failure, doubled with each that follows. */
+  readonly retryFirst: number;
+  readonly retryMax: number;
+  /** Between looks at the clock. */
+  readonly tick: number;
+}
+
+const defaultTimes: ForgeTimes = {
+  listEvery: 60_000,
+  visitEvery: 300_000,
+  tellEvery: 10_000,
+  retryFirst: 5000,
+  retryMax: 300_000,
+  tick: 500,
+};
+/** Open pull requests that are looked at, the newest first. */
+const pullsMax = 100;
+/** Failures of one pull request, after which it waits for the next change or look at it. */
+const triesMax = 5;
+
+/** What is known of an open pull request; lost with a restart, which costs a look at each. */
+interface Known {
+  /** Both commits that were planned last. */
+  planned: string;
+  /** The plan of those, by which nothing is planned twice. */
+  report: PlanReport | null;
+  lookedAt: number;
+  isDue: boolean;
+  tries: number;
+  notBefore: number;
+}
+
+export class ForgeService implements ForgeWaker {
+  private readonly options: ForgeServiceOptions;
+  private readonly times: ForgeTimes;
+  private readonly desk: CommandDesk;
+  private readonly rollouts: RolloutStatus;
+  private readonly pulls = new Map<number, Known>();
+  private readonly told = new Set<string>();
+  /** Told by hooks and not looked at yet. */
+  private readonly woken = new Set<number>();
+  private isListDue = true;
+  private isApprovalDue = true;
+  private tag: string | null = null;
+  private listAt = 0;
+  private tellAt = 0;
+  private quietUntil = 0;
+  private failures = 0;
+  private timer: NodeJS.Timeout | undefined;
+  private running: Promise<void> = Promise.resolve();
+  private isStopped = true;
+
+  constructor(options: ForgeServiceOptions) {
+    const { github, coordination, now, fleet, environmentOf } = options;
+    this.options = options;
+    this.times = { ...defaultTimes, ...options.times };
+    this.desk = new CommandDesk({ github, coordination, now });
+    const both = { subjects: () => fleet.subjects(), health: () => fleet.health(), fleet: () => coordination.fleet() };
+    this.rollouts = new RolloutStatus({ github, fleet: both, environmentOf, now });
+  }
+
+  start(): void {
+    this.isStopped = false;
+    const tick = (): void => {
+      this.running = this.turn().finally(() => {
+        if (!this.isStopped) this.timer = setTimeout(tick, this.times.tick).unref();
+      });
+    };
+    tick();
+  }
+
+  /** Ends it without waiting for GitHub. */
+  stop(): void {
+    this.isStopped = true;
+    clearTimeout(this.timer);
+  }
+
+  /** For tests: what was going on has ended. */
+  async settled(): Promise<void> {
+    await this.running;
+  }
+
+  wake(pullRequest: number | null): void {
+    this.isApprovalDue = true;
+    if (pullRequest === null || this.woken.size >= pullsMax) this.isListDue = true;
+    else this.woken.add(pullRequest);
+  }
+
+  private get isLeading(): boolean {
+    const { record, commit } = this.options.fleet.health();
+    return record.role === "leading" && commit !== null;
+  }
+
+  /** One round: what is due, one thing after the other. Never rejects. */
+  private async turn(): Promise<void> {
+    const { now } = this.options;
+    const begun = now();
+    try {
+      // Whoever stands by says nothing: another one does.
+      if (begun < this.quietUntil || !this.isLeading) return;
+      const { pulls, woken, times } = this;
+      if (this.isListDue || begun - this.listAt >= times.listEvery) await this.list();
+      for (const number of woken) this.note(number, true);
+      woken.clear();
+      // What came into force, or waits for a word, is more urgent than plans.
+      await this.tellRollouts();
+      await this.apart("approvals", () => this.approve());
+      for (const [number, known] of pulls) {
+        const isDue = known.isDue || begun - known.lookedAt >= times.visitEvery;
+        if (!isDue || now() < known.notBefore) continue;
+        if (this.isStopped || !this.isLeading) return;
+        await this.visit(number, known);
+        await this.tellRollouts();
+      }
+      this.failures = 0;
+    } catch (error) {
+      this.failed(error);
+    }
+  }
+
+  private async tellRollouts(): Promise<void> {
+    const { now } = this.options;
+    if (now() < this.tellAt) return;
+    const isSaid = await this.apart("the state of rollouts", () => this.rollouts.tell());
+    this.tellAt = now() + (isSaid ? this.times.tellEvery : this.times.visitEvery);
+  }
+
+  /** False where something of its own is wrong, such as a permission that is missing: that keeps nothing else from being done. */
+  private async apart(what: string, act: () => Promise<void>): Promise<boolean> {
+    try {
+      await act();
+      return true;
+    } catch (error) {
+      if (error instanceof Failure && error.kind === "transient") throw error;
+      this.tellOnce(`${what} on GitHub: ${messageOf(error)}`);
+      return false;
+    }
+  }
+
+  private async approve(): Promise<void> {
+    const { coordination, branch, github, source, notice } = this.options;
+    if (coordination.fleet().unapproved === null) {
+      this.isApprovalDue = true;
+      return;
+    }
+    if (!this.isApprovalDue) return;
+    const number = await carryApproval({ github, desk: this.desk, source, coordination, branch });
+    this.isApprovalDue = false;
+    if (number !== null) notice(`the word given for pull request ${number} holds for its merge`);
+  }
+
+  private async list(): Promise<void> {
+    const { github, branch, now } = this.options;
+    const order = { state: "open", base: branch, sort: "updated", direction: "desc" };
+    const found = await github.changed("GET /pulls", order, this.tag);
+    this.listAt = now();
+    this.isListDue = false;
+    // Comments after a merge show in no list of open ones.
+    this.isApprovalDue = true;
+    if (found === null) return;
+    const open = found.entries.slice(0, pullsMax).map(pullRequestOf);
+    for (const number of this.pulls.keys()) if (!open.some((pull) => pull.number === number)) this.pulls.delete(number);
+    for (const { number, head, base } of open)
+      this.note(number, !(this.pulls.get(number)?.planned.startsWith(`${head} ${base.commit}`) ?? false));
+    this.tag = found.tag;
+  }
+
+  private note(number: number, isDue: boolean): void {
+    const known = this.pulls.get(number);
+    if (known === undefined)
+      this.pulls.set(number, { planned: "", report: null, lookedAt: 0, isDue: true, tries: 0, notBefore: 0 });
+    else if (isDue) Object.assign(known, { isDue, tries: 0 });
+  }
+
+  /** Looks at one pull request. What fails of it alone is tried again later; what fails of GitHub is for the whole round. */
+  private async visit(number: number, known: Known): Promise<void> {
+    const { now } = this.options;
+    known.isDue = false;
+    try {
+      await this.plan(number, known);
+      Object.assign(known, { lookedAt: now(), tries: 0 });
+    } catch (error) {
+      if (isOutage(error)) {
+        known.isDue = true;
+        throw error;
+      }
+      known.tries++;
+      known.isDue = known.tries < triesMax;
+      known.lookedAt = now();
+      known.notBefore = now() + this.delay(known.tries);
+      this.tellOnce(`pull request ${number}: ${messageOf(error)}`);
+    }
+  }
+
+  private async plan(number: number, known: Known): Promise<void> {
+    const { github, source, planner, branch, publish } = this.options;
+    const pull = await github.orNull(github.pull(number));
+    if (pull === null || !pull.isOpen || pull.base.branch !== branch) {
+      this.pulls.delete(number);
+      return;
+    }
+    // First the words, then the plan that may be another one: a word is about what could be seen when it was said.
+    const { wantsPlan, approvedBy } = await this.desk.attend(pull);
+    const { base, head } = await source.fetch(number);
+    if (head !== pull.head) {
+      // Somebody has just pushed.
+      known.isDue = true;
+      return;
+    }
+    const planned = `${head} ${pull.base.commit} ${base}`;
+    if (wantsPlan || known.report === null || known.planned !== planned) known.report = await planner.plan(base, head);
+    known.planned = planned;
+    const notice = (message: string): void => this.tellOnce(message);
+    await publishPlan(github, number, approved(known.report, approvedBy), { ...publish, notice });
+  }
+
+  private failed(error: unknown): void {
+    this.failures++;
+    const asked = error instanceof GitHubBusy ? error.retryAfterMs : 0;
+    this.quietUntil = this.options.now() + Math.max(asked, this.delay(this.failures));
+    this.tellOnce(
+      `pull requests on GitHub: ${messageOf(error)}${error instanceof Failure && error.hint !== null ? `; ${error.hint}` : ""}`,
+    );
+  }
+
+  private delay(failures: number): number {
+    return Math.min(this.times.retryMax, this.times.retryFirst * 2 ** Math.min(failures - 1, 20));
+  }
+
+  /** The same words once a day, or so: whoever reads them knows. */
+  private tellOnce(message: string): void {
+    const text = oneLine(message, 500);
+    if (this.told.has(text)) return;
+    if (this.told.size >= toldMax) this.told.clear();
+    this.told.add(text);
+    this.options.notice(text);
+  }
+}
+
+const toldMax = 1000;
+
+/** Failures that another pull request would meet as well. */
+function isOutage(error: unknown): boolean {
+  return error instanceof Failure && error.reason.startsWith("GitHub") && error.reason !== "GitHubInvalid";
+}
+
+/** Where it only waited for a person's word, the word was said. */
+function approved(report: PlanReport, by: readonly string[]): PlanReport {
+  if (report.conclusion !== "action_required" || by.length === 0) return report;
+  return { ...report, conclusion: "success", title: `${report.title}; approved by ${by.join(", ")}` };
+}
