@@ -12,6 +12,7 @@ import { paint, shown } from "./output.ts";
 import { type ProposeOptions, proposeCommand } from "./propose.ts";
 import { acceptHistory, archive } from "./record.ts";
 import { run } from "./run.ts";
+import { set } from "./set.ts";
 import { version } from "./version.ts";
 import { knownSecrets } from "./workspace.ts";
 
@@ -189,6 +190,15 @@ for (const [word, meaning] of [
     .option("--machine <name>", "the machine that is meant (default: the one that is stalled)")
     .action((name: string, _options, command: Command) => done(verdict(all(command), word, name)));
 }
+
+add("set <host> <targets...>", "change target states where the files say them, keeping comments and layout", [
+  "set git-1 git-server=drained",
+  "set group/web web=published --dry-run",
+  "set git-1 notice=quiet --group",
+])
+  .option("--group", "set a machine that hosts share in the group that carries it")
+  .option("--dry-run", "say what would change, and change nothing")
+  .action((select: string, targets: string[], _options, command: Command) => done(set(all(command), select, targets)));
 
 add("graph <machine>", "draw a machine", ["graph git-server", "graph git-server --format svg --output git-server.svg"])
   .addOption(new Option("--format <format>", "what to draw").choices(["mermaid", "svg"]).default("mermaid"))
