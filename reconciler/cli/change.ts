@@ -6,7 +6,9 @@ import { type ChangedFile, patchOf } from "../forge/patch.ts";
 import { Failure } from "../model/failure.ts";
 import { errorsOf, formatProblem, type Problem } from "../model/problem.ts";
 import { secretsIn } from "../model/secrets.ts";
+import type { ProposedFile } from "../record/commit.ts";
 import { replaceFile } from "../record/disk.ts";
+import { readStateFolder } from "../record/origin.ts";
 import { loadFolder } from "./inspect.ts";
 import { paint, print, printJson } from "./output.ts";
 import { type Edition, problemsAfter } from "./target-edits.ts";
@@ -20,27 +22,54 @@ export interface ChangeOptions extends GlobalOptions {
 export interface Change {
   /** The first line of the commit, and the pull request's title, where the person gives no message. */
   readonly title: string;
-  /** Goes into the branch's name: `set-git-1-drained`. */
+  /** Goes into the branch's name: `set-git-1-drained`. The same change has the same name. */
   readonly slug: string;
+  /** The branch is called by the slug alone, whatever the files: there is one such change at most. */
+  readonly isOnly?: boolean;
   /** One line each, for people. */
   readonly lines: readonly string[];
+  /** What changes in files that hold text. */
   readonly files: readonly ChangedFile[];
+  /** All files that change, where that is not what `files` says already. */
+  readonly contents?: readonly ProposedFile[];
+  /** Markdown that comes before the plan in a pull request. */
+  readonly introduction?: string;
 }
 
-/** Makes a change from files as they stand. Resolves to null, having said why, where nothing is to be changed. */
-export type Make = (edition: Edition, workspace: Workspace) => Promise<Change | null>;
+/** The files of the new commit. */
+export function contentsOf({ files, contents }: Change): readonly ProposedFile[] {
+  return contents ?? files.map(({ path, after }) => ({ path, content: after }));
+}
+
+/** What a change is made from: a folder's files, or those of a commit of main. */
+export interface Ground extends Edition {
+  /** Null for the folder. */
+  readonly commit: string | null;
+}
+
+export interface MakeChange {
+  /** Resolves to null, having said why, where nothing is to be changed. */
+  readonly make: (ground: Ground) => Promise<Change | null>;
+  /** It may be made where the files have errors: it may be what mends them. */
+  readonly mends?: boolean;
+}
 
 /** Edits the files of the folder, or with `--dry-run` says how. Throws a Failure, and writes nothing, where the result has errors. */
-export async function editFolder(options: ChangeOptions, workspace: Workspace, make: Make): Promise<number> {
-  const { files, loaded } = await loadFolder(workspace.folder);
+export async function editFolder(
+  options: ChangeOptions,
+  workspace: Workspace,
+  { make, mends = false }: MakeChange,
+): Promise<number> {
+  const files = await readStateFolder(workspace.folder);
+  const loaded = mends ? createLoader().load(files) : (await loadFolder(workspace.folder)).loaded;
   const texts = new Map(files.map(({ path, text }) => [path, text]));
-  const edition = { loaded, textOf: (path: string) => Promise.resolve(texts.get(path) ?? "") };
-  const change = await make(edition, workspace);
+  const edition = { loaded, commit: null, textOf: (path: string) => Promise.resolve(texts.get(path) ?? "") };
+  const change = await make(edition);
   if (change === null) return 0;
   refuseErrors(problemsAfter(createLoader(), edition, change.files));
-  if (!options.dryRun) await writeFiles(workspace.folder, change.files);
+  if (!options.dryRun) await writeFiles(workspace.folder, contentsOf(change));
   const diff = diffText(workspace, edition, change);
-  const paths = change.files.map(({ path }) => path);
+  const paths = contentsOf(change).map(({ path }) => path);
   if (options.json)
     printJson({ title: change.title, lines: change.lines, files: paths, diff, written: !options.dryRun });
   else {
@@ -54,7 +83,7 @@ export async function editFolder(options: ChangeOptions, workspace: Workspace, m
 
 const countOf = ({ length }: readonly unknown[]): string => (length === 1 ? "1 file" : `${length} files`);
 
-async function writeFiles(folder: string, files: readonly ChangedFile[]): Promise<void> {
+async function writeFiles(folder: string, files: readonly ProposedFile[]): Promise<void> {
   const top = await realpath(folder);
   for (const { path } of files) {
     // A3: a link in place of a folder leads elsewhere.
@@ -64,9 +93,11 @@ async function writeFiles(folder: string, files: readonly ChangedFile[]): Promis
     if (parent !== top && !parent.startsWith(top + sep))
       throw new Failure("invalid", `${path} leads out of the folder`, { reason: "OutsideFolder" });
   }
-  for (const { path, after } of files) {
-    if (after === null) await rm(join(folder, path), { force: true });
-    else await replaceFile(join(folder, path), after);
+  for (const file of files) {
+    const path = join(folder, file.path);
+    if (!("content" in file)) throw new Error("a folder is given contents");
+    if (file.content === null) await rm(path, { force: true });
+    else await replaceFile(path, file.content);
   }
 }
 

@@ -3,6 +3,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { Failure, messageOf } from "../model/failure.ts";
 import { importCommand, outage, replay, token, verdict } from "./act.ts";
+import { adopt } from "./adopt.ts";
 import { approve, fleet, hold, release, releaseBrake, why } from "./coordinate.ts";
 import { explain } from "./explain.ts";
 import { graph } from "./graph.ts";
@@ -11,6 +12,7 @@ import { check, history, type PlanOptions, plan, status } from "./inspect.ts";
 import { paint, shown } from "./output.ts";
 import { type ProposeOptions, proposeCommand } from "./propose.ts";
 import { acceptHistory, archive } from "./record.ts";
+import { revert } from "./revert.ts";
 import { run } from "./run.ts";
 import { set } from "./set.ts";
 import { version } from "./version.ts";
@@ -191,14 +193,50 @@ for (const [word, meaning] of [
     .action((name: string, _options, command: Command) => done(verdict(all(command), word, name)));
 }
 
-add("set <host> <targets...>", "change target states where the files say them, keeping comments and layout", [
-  "set git-1 git-server=drained",
-  "set group/web web=published --dry-run",
-  "set git-1 notice=quiet --group",
-])
+/** Options of the commands that change files, or open a pull request in place of that. */
+function offers(command: Command): Command {
+  return command
+    .option("--pr", "open a pull request from the remote's main, and leave the folder as it is")
+    .option("--message <text>", "first line: title of the pull request and the commit; then more about it")
+    .option("--dry-run", "say what would change, and change nothing")
+    .option("--remote <name>", "remote of the folder's own repository (default: origin)")
+    .option(
+      "--github <owner/name>",
+      "repository on GitHub (default: GITHUB_REPOSITORY, else as the remote's address says)",
+    )
+    .option(
+      "--github-api <url>",
+      "address of GitHub's REST interface (default: GITHUB_API_URL, else that of github.com)",
+    )
+    .option("--github-token-file <file>", "file with a token (default: GITHUB_TOKEN or GH_TOKEN)");
+}
+
+offers(
+  add("set <host> <targets...>", "change target states where the files say them, keeping comments and layout", [
+    "set git-1 git-server=drained",
+    'set git-1 git-server=drained --pr --message "Drain git-1: its disk is failing"',
+    "set group/web web=published --dry-run",
+    "set primary notice=posted",
+  ]),
+)
   .option("--group", "set a machine that hosts share in the group that carries it")
-  .option("--dry-run", "say what would change, and change nothing")
   .action((select: string, targets: string[], _options, command: Command) => done(set(all(command), select, targets)));
+
+offers(
+  add("adopt <host> [machine]", "make the state that a host was seen to be in its target", [
+    "adopt git-1",
+    "adopt git-1 git-server --pr",
+  ]),
+).action((name: string, machine: string | undefined, _options, command: Command) =>
+  done(adopt(all(command), name, machine ?? null)),
+);
+
+offers(
+  add("revert <commit>", "take a commit of main back, keeping what came after it", [
+    "revert 3f2a9c1",
+    "revert 3f2a9c1 --pr",
+  ]),
+).action((commit: string, _options, command: Command) => done(revert(all(command), commit)));
 
 add("graph <machine>", "draw a machine", ["graph git-server", "graph git-server --format svg --output git-server.svg"])
   .addOption(new Option("--format <format>", "what to draw").choices(["mermaid", "svg"]).default("mermaid"))

@@ -1,11 +1,12 @@
 // stateward set: changes target states where the files say them.
 import { Failure } from "../model/failure.ts";
-import { type Change, type ChangeOptions, editFolder } from "./change.ts";
+import type { Change, Ground } from "./change.ts";
+import { makeOrOffer, type OfferOptions } from "./offer.ts";
 import { print, printJson } from "./output.ts";
 import { editTargets, parseAssignment, type TargetChange, targetChanges } from "./target-edits.ts";
 import { openWorkspace } from "./workspace.ts";
 
-export interface SetOptions extends ChangeOptions {
+export interface SetOptions extends OfferOptions {
   /** Set a machine that hosts share in the group that carries it. */
   readonly group?: boolean;
 }
@@ -15,13 +16,19 @@ export async function set(options: SetOptions, select: string, assignments: read
   if (assignments.length === 0)
     throw new Failure("invalid", "no target is given", { reason: "Usage", hint: "stateward set HOST MACHINE=STATE" });
   const wanted = assignments.map(parseAssignment);
-  return editFolder(options, openWorkspace(options), async (edition) => {
-    const changes = targetChanges(edition.loaded, select, wanted, options.group ?? false);
-    if (changes.length > 0) return { ...wordsOf("set", select, changes), files: await editTargets(edition, changes) };
-    if (options.json) printJson({ files: [], lines: [], diff: "", written: false });
-    else print(`nothing to change: ${select} has ${assignments.join(", ")} already`);
+  const make = async (ground: Ground): Promise<Change | null> => {
+    const changes = targetChanges(ground.loaded, select, wanted, options.group ?? false);
+    if (changes.length > 0) return { ...wordsOf("set", select, changes), files: await editTargets(ground, changes) };
+    sayNothing(options, `nothing to change: ${select} has ${assignments.join(", ")} already`);
     return null;
-  });
+  };
+  return makeOrOffer(options, openWorkspace(options), { make });
+}
+
+/** Says that nothing is changed, and why. */
+export function sayNothing({ json }: Pick<OfferOptions, "json">, why: string): void {
+  if (json) printJson({ lines: [why], files: [], diff: "", written: false });
+  else print(why);
 }
 
 /** How changed targets are told. */

@@ -62,6 +62,27 @@ export async function writeCommit(git: BareRepository, folders: Folders, commit:
   return object.id;
 }
 
+/** A file of a new commit: its content, null for one that is removed, or the id of a blob that is there already. */
+export type ProposedFile = { readonly path: string } & (
+  | { readonly content: string | Buffer | null }
+  | { readonly id: string }
+);
+
+/** Writes what these files make of a commit's tree; resolves to the id of the new one. */
+export async function writeTree(git: BareRepository, parent: string, files: readonly ProposedFile[]): Promise<string> {
+  const blobs: NewObject[] = [];
+  const edits = files.map((file) => {
+    if ("id" in file) return file;
+    if (file.content === null) return { path: file.path, id: null };
+    const blob = newObject("blob", typeof file.content === "string" ? Buffer.from(file.content) : file.content);
+    blobs.push(blob);
+    return { path: file.path, id: blob.id };
+  });
+  const plan = (await foldersOf(git, parent)).plan(edits);
+  await git.write([...blobs, ...plan.objects]);
+  return plan.id;
+}
+
 /** Folders of a commit; none for null. */
 export async function foldersOf(git: BareRepository, commit: string | null): Promise<Folders> {
   return commit === null ? Folders.empty() : Folders.read(git.objects, `${commit}^{tree}`);

@@ -49,7 +49,7 @@ export async function syncFolder(path: string): Promise<void> {
 }
 
 /** Replaces a file: after a crash it has the old content or the new one. */
-export async function replaceFile(path: string, content: string): Promise<void> {
+export async function replaceFile(path: string, content: string | Uint8Array): Promise<void> {
   const temporary = `${path}.new`;
   await rm(temporary, { force: true });
   const file = await open(temporary, "wx");

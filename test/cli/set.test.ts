@@ -17,7 +17,10 @@ test("set changes the value in the host's file and leaves every other byte, what
     "host: a   # the first\ntransport: local\nlabels: { role: web }\ntargets:\n  lamp:   on   # for now\n\n# end\n",
   );
   assert.is((await cli(folder.path, "set", "b", "lamp=busy")).exit, 0);
-  assert.is(await folder.read("hosts/b.yaml"), 'host: b\r\ntransport: local\r\nlabels: {role: web}\r\ntargets: {lamp: "busy"} # b\r\n');
+  assert.is(
+    await folder.read("hosts/b.yaml"),
+    'host: b\r\ntransport: local\r\nlabels: {role: web}\r\ntargets: {lamp: "busy"} # b\r\n',
+  );
 });
 
 test("set on group/NAME sets the targets of each of its hosts, and of no other; what is so already stays untouched", async () => {
@@ -26,7 +29,10 @@ test("set on group/NAME sets the targets of each of its hosts, and of no other; 
   const result = await cli(folder.path, "set", "group/web", "lamp=on", "--json");
   const { files, lines, written } = JSON.parse(result.stdout) as Record<string, unknown>;
   assert.equal([files, lines, written], [["hosts/a.yaml"], ["a  lamp: off -> on"], true]);
-  assert.is(await folder.read("hosts/b.yaml"), "host: b\ntransport: local\nlabels: { role: web }\ntargets: { lamp: on }\n");
+  assert.is(
+    await folder.read("hosts/b.yaml"),
+    "host: b\ntransport: local\nlabels: { role: web }\ntargets: { lamp: on }\n",
+  );
   const again = await cli(folder.path, "set", "group/web", "lamp=on");
   assert.match(again.stdout, /^nothing to change: group\/web has lamp=on already/);
 });

@@ -1,0 +1,125 @@
+// The repository in which a person works. What is proposed from it is made of objects and pushed: work tree, index and branches there
+// stay as they are, and none of its hooks is run.
+import { realpath } from "node:fs/promises";
+import { Failure } from "../model/failure.ts";
+import type { RunProcess } from "../model/ports.ts";
+import { Git, type GitOptions, gitEnvironment } from "./git.ts";
+import { GitRemote } from "./remote.ts";
+
+export interface PersonOptions extends GitOptions {
+  readonly runProcess: RunProcess;
+  /** Name of the remote to which branches are pushed. */
+  readonly remote: string;
+}
+
+/** Branch of the remote that counts. */
+const mainRef = "refs/heads/main";
+/** What was fetched is kept here, apart from the person's own refs. */
+const fetchedRefs = "refs/stateward/proposed";
+
+export class PersonRepository {
+  readonly git: Git;
+  readonly remoteName: string;
+  private readonly remote: GitRemote;
+
+  private constructor(git: Git, remoteName: string) {
+    this.git = git;
+    this.remoteName = remoteName;
+    this.remote = new GitRemote(git, remoteName);
+  }
+
+  /** Throws a Failure for a folder that is not the top of a work tree, and for a remote that has no usable name. */
+  static async open(folder: string, { runProcess, remote, ...options }: PersonOptions): Promise<PersonRepository> {
+    if (!/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(remote))
+      throw new Failure("invalid", `not the name of a remote: ${remote}`, { reason: "Usage", hint: "such as origin" });
+    const argv = ["git", "-C", folder, "rev-parse", "--path-format=absolute", "--git-common-dir", "--show-toplevel"];
+    const env = { ...gitEnvironment(), ...options.env };
+    const result = await runProcess({
+      argv: argv as [string, ...string[]],
+      env,
+      timeoutMs: 30_000,
+      outputBytesMax: 100_000,
+    });
+    const [dir = "", top = ""] = result.stdout.split("\n");
+    if (result.exit !== 0 || dir === "" || (await realpath(top)) !== (await realpath(folder)))
+      throw new Failure("invalid", `${folder} is not the top folder of a Git repository`, {
+        reason: "NoRepository",
+        hint: "clone the state repository, and name its folder with --folder",
+      });
+    return new PersonRepository(new Git(dir, runProcess, options), remote);
+  }
+
+  /** Address of the remote to which branches are pushed. */
+  async url(): Promise<string> {
+    const result = await this.git.try(["remote", "get-url", "--push", this.remoteName]);
+    if (result.exit === 0) return result.stdout.trim();
+    throw new Failure("invalid", `the repository has no remote ${this.remoteName}`, {
+      reason: "NoRemote",
+      hint: "git remote -v lists them: name one with --remote",
+    });
+  }
+
+  /** The tip of a branch of the remote as it is now, fetched; null where the remote has no such branch. */
+  async fetch(branch: string): Promise<string | null> {
+    const ref = `refs/heads/${branch}`;
+    const listed = await this.git.run(["ls-remote", "--", this.remoteName, ref]);
+    if (!listed.split("\n").some((line) => line.endsWith(`\t${ref}`))) return null;
+    await this.remote.fetch(ref, `${fetchedRefs}/${branch}`);
+    return (await this.git.objects.need(`${fetchedRefs}/${branch}`, "commit")).id;
+  }
+
+  /** The tip of the branch that counts. */
+  async fetchMain(): Promise<string> {
+    const commit = await this.fetch("main");
+    if (commit !== null) return commit;
+    throw new Failure("invalid", `the remote ${this.remoteName} has no branch main`, {
+      reason: "NoMain",
+      hint: `push the state repository to it: git push ${this.remoteName} HEAD:${mainRef}`,
+    });
+  }
+
+  /** A commit by the person whose repository it is, signed where their Git says that commits are. No branch points to it yet. */
+  async commit(tree: string, parent: string, message: string): Promise<string> {
+    const signs = (await this.git.try(["config", "--type=bool", "--get", "commit.gpgsign"])).stdout.trim() === "true";
+    const args = ["commit-tree", ...(signs ? ["-S"] : []), "-p", parent, "-F", "-", tree];
+    const result = await this.git.try(args, { input: message });
+    if (result.exit === 0) return result.stdout.trim();
+    const { message: why } = this.git.failure(args, result);
+    throw new Failure("invalid", why, {
+      reason: "NoCommit",
+      hint: signs
+        ? "commit.gpgsign is set: see that git commit -S works here"
+        : "git config user.name and git config user.email say who you are",
+    });
+  }
+
+  /** Pushes a commit as a new branch. Resolves to what the remote has: an earlier commit with the same parent and the same files stays. */
+  async push(commit: string, branch: string): Promise<string> {
+    const known = await this.fetch(branch);
+    if (known !== null) {
+      if ((await this.shape(known)) === (await this.shape(commit))) return known;
+      throw new Failure("invalid", `the remote has a branch ${branch} with something else on it`, {
+        reason: "BranchExists",
+        hint: `look at it; git push ${this.remoteName} --delete ${branch} removes it`,
+      });
+    }
+    const result = await this.remote.push([`${commit}:refs/heads/${branch}`]);
+    if (result.kind === "accepted") return commit;
+    throw new Failure("transient", `the remote refused the branch ${branch}: ${result.message}`, {
+      reason: "PushRefused",
+      hint: "see that you may push branches there",
+    });
+  }
+
+  /** Tree and parents of a commit, whoever made it when. */
+  private async shape(commit: string): Promise<string> {
+    const text = (await this.git.objects.need(commit, "commit")).data.toString();
+    const lines = text.slice(0, text.indexOf("\n\n")).split("\n");
+    return lines.filter((line) => /^(tree|parent) /.test(line)).join("\n");
+  }
+
+  close(): void {
+    this.git.objects.close();
+    this.remote.close();
+  }
+}
