@@ -10,6 +10,7 @@ import { DesiredMirror } from "../record/mirror.ts";
 import { readRecord } from "../record/read-record.ts";
 import { TipsFile } from "../record/tips.ts";
 import { version } from "./version.ts";
+import { judgeOf } from "./wire.ts";
 import { createLoader, openRecordMirror, type Workspace } from "./workspace.ts";
 
 /** `main` and the record of the remote, and the errors of a commit on `main` that would not be in force. */
@@ -27,6 +28,7 @@ export async function readRemote(workspace: Workspace): Promise<{
     tips: TipsFile.forgetful(),
     loader: createLoader(),
     cache: new DocumentCache(null, version),
+    judge: judgeOf(git, remote),
   }).poll();
   if (poll.kind !== "changed") {
     const message = "message" in poll ? poll.message : "main cannot be read";

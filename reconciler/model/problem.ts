@@ -66,6 +66,15 @@ export const problemCodes = {
   SW504: "the file is executable",
   SW505: "the path has a name that not every system can have",
   SW506: "two paths differ in case alone",
+  SW601: "a commit is not signed by an allowed signer",
+  SW602: "the file with the allowed signers cannot be used",
+  SW603: "this machine cannot check signatures",
+  SW604: "verify.since is not part of the history",
+  SW611: "record: a commit is not signed by an allowed signer",
+  SW612: "record: the epoch falls",
+  SW613: "record: a commit names one of main that is not there",
+  SW614: "record: a file cannot be read",
+  SW615: "record: a file is not in its canonical form",
 } as const;
 
 export type ProblemCode = keyof typeof problemCodes;

@@ -54,6 +54,8 @@ const amount = (description: string): JsonSchema => ({
   description: `${description}. A count, a share such as 10%, or a fraction such as 2/3`,
 });
 const time = (description: string): JsonSchema => ({ type: "string", format: "date-time", description });
+/** A path inside the repository: no part of it is hidden, goes up, or begins like an option. */
+const signersPattern = "^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*){0,7}$";
 const cronPattern = "^(\\S+ ){4,5}\\S+$";
 const zone: JsonSchema = {
   type: "string",
@@ -513,12 +515,29 @@ export const settingsSchema: JsonSchema = file(
           { minProperties: 1 },
         ),
       },
+      verify: object(
+        {
+          signers: {
+            type: "string",
+            pattern: signersPattern,
+            maxLength: 200,
+            description:
+              "File of this repository with the allowed signers, as ssh-keygen reads it; default allowed_signers",
+          },
+          since: {
+            type: "string",
+            pattern: "^[0-9a-f]{40}$",
+            description: "Commit up to which history is not judged, 40 hexadecimal digits; every commit after it is",
+          },
+        },
+        { required: ["since"], description: "Only commits that an allowed signer has signed (SSH) come into force" },
+      ),
       holidays: {
         ...holidays,
         description: 'Holidays by date, such as "2026-12-25": Christmas; those of the file holidays.yaml are added',
       },
     },
-    { "x-reserved": ["channels", "verify"] },
+    { "x-reserved": ["channels"] },
   ),
 );
 

@@ -77,6 +77,7 @@ interface RawSettings {
   flapping?: { limit?: number; automatic?: number; within?: string };
   windows?: RawWindow[];
   holidays?: Record<string, string>;
+  verify?: { signers?: string; since: string };
 }
 
 /** A host from a value that passed `hostSchema`. */
@@ -188,6 +189,7 @@ export function parseSettings(value: unknown, holidays: unknown = null): Setting
       automatic: raw.flapping?.automatic ?? 100,
       withinMs: parseDuration(raw.flapping?.within ?? "10m"),
     },
+    verify: raw.verify === undefined ? null : { signers: "allowed_signers", ...raw.verify },
   };
 }
 

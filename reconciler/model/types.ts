@@ -284,6 +284,16 @@ export interface Settings {
   readonly holidays: ReadonlyMap<string, string>;
   /** So many falls from the target, or automatic transitions, within this time are flapping. */
   readonly flapping: { readonly limit: number; readonly automatic: number; readonly withinMs: number };
+  /** Null where commits need no signature. */
+  readonly verify: Verify | null;
+}
+
+/** Who has to have signed the commits of `main`. */
+export interface Verify {
+  /** Path of the file with the allowed signers. */
+  readonly signers: string;
+  /** Commit, 40 hexadecimal digits, up to which history is not judged. */
+  readonly since: string;
 }
 
 /** A whole state repository at one commit, parsed and checked. */

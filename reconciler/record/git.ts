@@ -66,6 +66,8 @@ export function gitEnvironment(
     GIT_TERMINAL_PROMPT: "0",
     LC_ALL: "C",
     GIT_OPTIONAL_LOCKS: "0",
+    // What a commit is must not depend on a ref that says to take another one for it.
+    GIT_NO_REPLACE_OBJECTS: "1",
     // The mirror is written by this program too: its formats are said, not left to what a newer Git prefers.
     GIT_DEFAULT_HASH: "sha1",
     GIT_DEFAULT_REF_FORMAT: "files",

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Failure, messageOf } from "../model/failure.ts";
 import type { DesiredCommit, DesiredReader, Poll, RunProcess } from "../model/ports.ts";
-import { hasErrors, type Problem, sortProblems } from "../model/problem.ts";
+import { errorAt, hasErrors, type Problem, sortProblems } from "../model/problem.ts";
 import { type FileChange, isStatePath, type LoadedRepository, type RepositoryLoader } from "../model/repository.ts";
 import { exists } from "./disk.ts";
 import type { DocumentCache } from "./document-cache.ts";
@@ -15,6 +15,8 @@ import { removePartialPacks } from "./pack.ts";
 import { clashes, oddEntry } from "./paths.ts";
 import { acceptedRef, observedRef, removeEmptyRefs } from "./refs.ts";
 import { isCorrupt, type Listing, type Remote, unreachable } from "./remote.ts";
+import type { CommitJudge } from "./signed-history.ts";
+import type { HistoryFinding } from "./signing-policy.ts";
 import { diffTrees, type TreeChange } from "./tree-diff.ts";
 
 /** What stands at the top of a state repository and is read. */
@@ -94,6 +96,8 @@ export interface DesiredOptions extends Omit<FollowOptions, "remote"> {
   readonly remotes: readonly Remote[];
   readonly loader: RepositoryLoader;
   readonly cache: DocumentCache;
+  /** Judges by whom commits are signed; none, and nobody asks. */
+  readonly judge?: CommitJudge;
   /** Hears each listing of the first remote. */
   readonly heard?: (listing: Listing) => void;
   /** Hears why the mirror cannot be read; the next start fetches it afresh. */
@@ -143,7 +147,7 @@ export class DesiredMirror implements DesiredReader {
         hint: "push the state repository to it",
       });
     }
-    if (main !== null && main === this.last) {
+    if (main !== null && main === this.last && !(await this.options.judge?.canTryAgain())) {
       if (this.isDoubted) await tips.dropWord("main");
       this.isDoubted = false;
       return { kind: "unchanged" };
@@ -187,7 +191,8 @@ export class DesiredMirror implements DesiredReader {
   private async read(commit: string): Promise<Poll> {
     const { git } = this.options;
     const first = this.last === null;
-    const desired = await this.at(commit);
+    const findings = (await this.options.judge?.judge(commit)) ?? [];
+    const desired = withFindings(await this.at(commit), findings);
     this.last = commit;
     if (!hasErrors(desired.loaded.problems)) {
       // What is remembered for the next start need not be waited for.
@@ -215,10 +220,8 @@ export class DesiredMirror implements DesiredReader {
     return (await this.goodAt(first)) ?? this.goodAt(second);
   }
 
-  private async recordedName(): Promise<string | null> {
-    const { git } = this.options;
-    const named = await git.trailers(observedRef, "Desired", 50);
-    return named.find((line) => /^[0-9a-f]{40}$/.test(line) && !/^0+$/.test(line)) ?? null;
+  private recordedName(): Promise<string | null> {
+    return recordedCommit(this.options.git);
   }
 
   /** A commit without problems; null for any other. */
@@ -289,6 +292,23 @@ export class DesiredMirror implements DesiredReader {
       }
     }
   }
+}
+
+/** The commit with what is wrong with its history: that stands where its settings ask for signatures. */
+function withFindings(desired: DesiredCommit, findings: readonly HistoryFinding[]): DesiredCommit {
+  if (findings.length === 0) return desired;
+  const { loaded } = desired;
+  const entry = loaded.entries.get("stateward.yaml");
+  const isAsked = entry?.kind === "settings" && loaded.repository.settings.verify !== null;
+  const place = isAsked ? entry.parsed.locate(["verify"], "key") : { file: "stateward.yaml", line: 1, column: 1 };
+  const problems = findings.map(({ code, message, remedy }) => errorAt(place, code, message, remedy));
+  return { ...desired, loaded: { ...loaded, problems: sortProblems([...problems, ...loaded.problems]) } };
+}
+
+/** The commit of `main` that the latest commits of the record name as in force, or null. */
+export async function recordedCommit(git: BareRepository): Promise<string | null> {
+  const named = await git.trailers(observedRef, "Desired", 50);
+  return named.find((line) => /^[0-9a-f]{40}$/.test(line) && !/^0+$/.test(line)) ?? null;
 }
 
 function oddAfter(before: ReadonlyMap<string, Problem>, changes: readonly TreeChange[]): ReadonlyMap<string, Problem> {

@@ -8,6 +8,8 @@ import { syncFolder } from "./disk.ts";
 export const observedRef = "refs/stateward/observed";
 /** The last commit of `main` without problems: what stays in force over a restart (D4). */
 export const acceptedRef = "refs/stateward/accepted";
+/** The last commit of `main` up to which every signature was judged, and good. */
+export const verifiedRef = "refs/stateward/verified";
 /** The commit that is being pushed: it survives a crash, so that a retry pushes the same object. */
 export const pendingRef = "refs/stateward/pending";
 

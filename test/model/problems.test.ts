@@ -34,7 +34,13 @@ const cases: readonly Case[] = [
   ["a good repository has none", good, []],
   ["an unknown key", { "hosts/a.yaml": `${host}tragets: {}\n` }, ["SW101 3"]],
   ["a key of the format that is not carried out", { "hosts/a.yaml": `${host}pool: web\n` }, ["SW102 3"]],
-  ["settings that are not carried out", { "stateward.yaml": "channels: {}\nverify: {}\n" }, ["SW102 1", "SW102 2"]],
+  ["settings that are not carried out", { "stateward.yaml": "channels: {}\n" }, ["SW102 1"]],
+  ["signed history needs a beginning", { "stateward.yaml": "verify: {}\n" }, ["SW106 1"]],
+  [
+    "signers are a file of the repository",
+    { "stateward.yaml": `verify: { signers: ../x, since: ${"a".repeat(40)} }\n` },
+    ["SW105 1"],
+  ],
   ...["ansible", "puppet", "chef"].map(
     (tool): Case => [
       `a step by ${tool}, which is not carried out`,
