@@ -97,6 +97,10 @@ add("run", "run the reconciler", ["run", "run --once", "run --repository ssh://g
   .option("--timeout <seconds>", "end --once with 1 after this time", seconds, "600")
   .option("--take-over", "lead at once, without waiting until whoever led before is silent")
   .option("--listen <address:port>", "address of the HTTP interface (default: http.listen of stateward.yaml)")
+  .option(
+    "--signing-key <file>",
+    "sign the commits of the record: an OpenSSH private key without a passphrase, or the .pub of one that an ssh-agent holds (default: STATEWARD_SIGNING_KEY_FILE)",
+  )
   .action((_options, command: Command) => {
     endsAtOnce = true;
     return done(run(all(command)));

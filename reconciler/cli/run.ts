@@ -1,6 +1,6 @@
 // stateward run: the reconciler, with an embedded default for everything.
 import { rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { pino } from "pino";
 import { runProcess } from "../adapters/process.ts";
 import { isoTime } from "../model/duration.ts";
@@ -23,6 +23,8 @@ export interface RunOptions extends GlobalOptions {
   readonly once?: boolean;
   readonly listen?: string;
   readonly takeOver?: boolean;
+  /** File with the key that signs the commits of the record. */
+  readonly signingKey?: string;
   /** Seconds after which `--once` gives up. */
   readonly timeout?: string;
 }
@@ -67,6 +69,7 @@ async function runOnce(
     isRestart,
     ...(options.listen ? { listen: options.listen } : {}),
     ...(options.takeOver ? { takeOver: true } : {}),
+    ...signingKeyOf(options),
   });
   const reconciler = await Promise.race([starting, signal]);
   // Nothing of it has to be ended in order: whoever is killed while it starts loses nothing either.
@@ -74,6 +77,10 @@ async function runOnce(
   report.started(reconciler);
   await writeFile(join(workspace.data, "run.json"), `${JSON.stringify({ url: reconciler.url, pid: process.pid })}\n`);
   return untilEnd(reconciler, options, { report, signal });
+}
+
+function signingKeyOf({ signingKey = process.env.STATEWARD_SIGNING_KEY_FILE }: RunOptions): { signingKey?: string } {
+  return signingKey === undefined || signingKey === "" ? {} : { signingKey: resolve(signingKey) };
 }
 
 async function prepareOrigin(workspace: Workspace): Promise<void> {

@@ -17,6 +17,7 @@ import { assert, Failure } from "../model/failure.ts";
 import type { Clock, EventSink, RepositoryControl } from "../model/ports.ts";
 import { secretsIn } from "../model/secrets.ts";
 import type { Settings, TransportName } from "../model/types.ts";
+import { openSigner } from "../record/commit-signer.ts";
 import { replaceFile } from "../record/disk.ts";
 import { DocumentCache } from "../record/document-cache.ts";
 import type { Git } from "../record/git.ts";
@@ -45,6 +46,8 @@ export interface WireOptions {
   readonly listen?: string;
   /** Lead at once, whoever led before. */
   readonly takeOver?: boolean;
+  /** File with the key that signs the commits of the record. */
+  readonly signingKey?: string;
   /** This process has run a reconciler before: a remote that fails now and then does not end it. */
   readonly isRestart?: boolean;
 }
@@ -170,7 +173,7 @@ function maintain(git: Git, record: GitRecord, notice: (message: string) => void
 
 /** Everything that is Git: the mirror, the remotes, `main` and the record. */
 async function openRepository(
-  { workspace, notice, alert, takeOver = false, isRestart = false }: WireOptions,
+  { workspace, notice, alert, takeOver = false, isRestart = false, signingKey }: WireOptions,
   instance: string,
   engine: {
     readonly windowMs: () => number;
@@ -179,6 +182,9 @@ async function openRepository(
   },
 ): Promise<{ git: Git; desired: DesiredMirror; record: GitRecord }> {
   const { data } = workspace;
+  const signer = signingKey === undefined ? {} : { signer: await openSigner(signingKey, runProcess) };
+  // A2: it is in no message that is known of; should there be one, it is taken out.
+  if (signingKey !== undefined) workspace.secrets.add(await readFile(signingKey, "utf8"));
   const git = await openMirror(data, runProcess, { git: workspace.git, notice });
   const tips = await TipsFile.open(data);
   const remotes = [workspace.remote, ...workspace.fallbacks].map(
@@ -191,6 +197,7 @@ async function openRepository(
     remote,
     tips,
     journalDir: join(data, "journal"),
+    ...signer,
     // An embedded origin is this folder's own: nobody else can lead. Who was deposed may have been so by a copy of its own folder, whose
     // signs bear the same name: from then on it waits like anybody else, or the two would take the lead from each other for ever.
     leadership: {

@@ -1,5 +1,6 @@
 // Commits without index and work tree: the new blobs, the folders above them and the commit become one pack, then a ref points there.
 import { printable } from "../model/printable.ts";
+import type { CommitSigner } from "./commit-signer.ts";
 import type { BareRepository } from "./git.ts";
 import { type NewObject, newObject } from "./pack.ts";
 import { systemTime, type Time } from "./time.ts";
@@ -19,6 +20,8 @@ export interface NewCommit {
   readonly removed?: readonly string[];
   /** Seconds since the epoch. */
   readonly timeSeconds: number;
+  /** Signs it; default nobody. */
+  readonly signer?: CommitSigner | undefined;
 }
 
 /** Objects that are made before others have their turn. */
@@ -55,7 +58,8 @@ export function commitObject(
 /** Writes a commit on `folders`, which are those of its parent, and points the ref at it. All of it is on the disk when this resolves. */
 export async function writeCommit(git: BareRepository, folders: Folders, commit: NewCommit): Promise<string> {
   const { plan, objects } = await planCommit(folders, commit);
-  const object = commitObject(plan.id, commit);
+  const plain = commitObject(plan.id, commit);
+  const object = commit.signer ? await commit.signer.sign(plain) : plain;
   await git.write([...objects, object]);
   await git.point(commit.ref, object.id);
   folders.adopt(plan);

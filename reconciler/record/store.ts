@@ -3,6 +3,7 @@ import { Failure, messageOf } from "../model/failure.ts";
 import type { LoadedRecord, RecordChange, RecordReader, RecordStatus, RecordWriter } from "../model/ports.ts";
 import { decodeRecord, encodeRecord, recordFormat, recordLimits, type SubjectRecord } from "../model/record.ts";
 import { commitObject, planCommit, recordMessage, Summaries, writeCommit } from "./commit.ts";
+import type { CommitSigner } from "./commit-signer.ts";
 import type { Disk } from "./disk.ts";
 import { archivedBefore, archivePrefix, archiveRef, follow } from "./follow.ts";
 import { parentOf } from "./git.ts";
@@ -10,6 +11,7 @@ import { Journal, type JournalEntry } from "./journal.ts";
 import { headFile, recordPath } from "./layout.ts";
 import { defaultPace, fetchSign, type Pace, type SignOfLife, Silence, standingBy } from "./leader.ts";
 import { markDamaged } from "./mirror.ts";
+import type { NewObject } from "./pack.ts";
 import { Publisher, type PublisherOptions } from "./publisher.ts";
 import { readRecord } from "./read-record.ts";
 import { pendingRef } from "./refs.ts";
@@ -23,6 +25,8 @@ export interface StoreOptions extends Omit<PublisherOptions, "onDamaged" | "time
   readonly disk?: Disk;
   /** Default: this machine's. */
   readonly time?: Time;
+  /** Signs the commits of the record; default nobody. */
+  readonly signer?: CommitSigner;
   /** This process has led before: what fails now and then does not end it. */
   readonly isRestart?: boolean;
   /** What changes within this time becomes one commit. Asked for at the start of each window. */
@@ -345,7 +349,7 @@ export class GitRecord implements RecordReader, RecordWriter {
     const message = `lead: epoch ${epoch}\n\nActor: reconciler\nLeader: ${leadership.host}\nTerm: ${leadership.term ?? leadership.instance}\nEpoch: ${epoch}\n`;
     const content = `${JSON.stringify({ format: recordFormat, epoch }, null, 2)}\n`;
     const files = [{ path: headFile, content }];
-    const parts = { parent: this.publisher.tip, message, timeSeconds: this.seconds() };
+    const parts = { parent: this.publisher.tip, message, timeSeconds: this.seconds(), signer: this.options.signer };
     const commit = await writeCommit(git, this.folders, { ref: pendingRef, files, ...parts });
     await this.publisher.begin(epoch, this.seenSign);
     return (await this.publisher.push(commit)).kind === "ours";
@@ -524,7 +528,7 @@ export class GitRecord implements RecordReader, RecordWriter {
     const subjects = changes.map(({ record }) => record.name).toSorted();
     const desired = changes.at(-1)?.desired ?? "";
     const message = recordMessage({ summaries, subjects, desired, epoch });
-    const commit = commitObject(plan.id, { parent, message, timeSeconds: this.seconds() });
+    const commit = await this.signed(commitObject(plan.id, { parent, message, timeSeconds: this.seconds() }));
     await git.write([...objects, commit]);
     await git.point(pendingRef, commit.id);
     folders.adopt(plan);
@@ -571,7 +575,9 @@ export class GitRecord implements RecordReader, RecordWriter {
     }
     await git.point(archiveRef(branch), old);
     const message = `archive: a new root with the same files\n\nActor: reconciler\nArchived: ${old}\nArchive-branch: ${branch}\nEpoch: ${epoch}\n`;
-    const root = commitObject(this.folders.id, { parent: null, message, timeSeconds: this.seconds() });
+    const root = await this.signed(
+      commitObject(this.folders.id, { parent: null, message, timeSeconds: this.seconds() }),
+    );
     await git.write([root]);
     await git.point(pendingRef, root.id);
     // The one push there is that is no fast-forward. Like every other it is made from exactly the tip that we know, and again if need be.
@@ -587,6 +593,10 @@ export class GitRecord implements RecordReader, RecordWriter {
       end = this.time.after(ms, resolve);
     });
     await Promise.race([work, late]).finally(end);
+  }
+
+  private async signed(commit: NewObject): Promise<NewObject> {
+    return (await this.options.signer?.sign(commit)) ?? commit;
   }
 
   private seconds(): number {

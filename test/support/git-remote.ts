@@ -6,6 +6,7 @@ import { promisify } from "node:util";
 import { runProcess } from "../../reconciler/adapters/process.ts";
 import type { RecordChange } from "../../reconciler/model/ports.ts";
 import { RepositoryLoader } from "../../reconciler/model/repository.ts";
+import type { CommitSigner } from "../../reconciler/record/commit-signer.ts";
 import { DocumentCache } from "../../reconciler/record/document-cache.ts";
 import type { Git, GitOptions } from "../../reconciler/record/git.ts";
 import type { Leadership } from "../../reconciler/record/leader.ts";
@@ -116,6 +117,7 @@ export function desiredOf(
 export interface StoreSetup {
   readonly windowMs?: number;
   readonly time?: Time;
+  readonly signer?: CommitSigner;
   readonly leadership?: Partial<Leadership>;
   /** For every Git call. */
   readonly git?: GitOptions;
@@ -146,6 +148,7 @@ export async function openStore(remote: string, folder: string, options: StoreSe
     tips,
     journalDir: join(folder, "journal"),
     ...(options.time ? { time: options.time } : {}),
+    ...(options.signer ? { signer: options.signer } : {}),
     leadership: { instance: folder, host: "test", takeOver: true, ...options.leadership },
     windowMs: () => options.windowMs ?? 3_600_000,
     onFenced: (message) => fenced.push(message),
