@@ -16,6 +16,7 @@ import { readHistory } from "../record/history.ts";
 import { readStateFolder } from "../record/origin.ts";
 import { readRecord } from "../record/read-record.ts";
 import { findApi } from "./api.ts";
+import { openAudit } from "./audit-source.ts";
 import { fleetLines, paint, print, printJson, table } from "./output.ts";
 import { readRemote } from "./recorded.ts";
 import { printSimulation } from "./simulation.ts";
@@ -295,12 +296,7 @@ export async function history(options: HistoryOptions, name: string): Promise<nu
   const limit = Number(options.limit);
   if (!Number.isInteger(limit) || limit < 1)
     throw new Failure("invalid", `not a number of commits: ${options.limit}`, { reason: "BadLimit" });
-  const { git, remote, observed } = await openRecordMirror(openWorkspace(options));
-  if (observed === null)
-    throw new Failure("invalid", "nothing was recorded yet", {
-      reason: "NoRecord",
-      hint: "start the reconciler: stateward run",
-    });
+  const { git, remote, observed } = await openAudit(options);
   const entries = await readHistory({ git, remote }, observed, { name, limit });
   if (entries.length === 0) throw unknown(name);
   const shown = options.all ? entries : entries.filter(({ lines }) => lines.length > 0);

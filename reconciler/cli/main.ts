@@ -4,6 +4,10 @@ import { Command, CommanderError, InvalidArgumentError, Option } from "commander
 import { Failure, messageOf } from "../model/failure.ts";
 import { importCommand, outage, replay, token, verdict } from "./act.ts";
 import { adopt } from "./adopt.ts";
+import { bisect } from "./audit-bisect.ts";
+import { blame } from "./audit-blame.ts";
+import { log } from "./audit-log.ts";
+import { at, diff } from "./audit-state.ts";
 import { approve, fleet, hold, release, releaseBrake, why } from "./coordinate.ts";
 import { explain } from "./explain.ts";
 import { graph } from "./graph.ts";
@@ -15,6 +19,7 @@ import { acceptHistory, archive } from "./record.ts";
 import { revert } from "./revert.ts";
 import { run } from "./run.ts";
 import { set } from "./set.ts";
+import { verify } from "./verify.ts";
 import { version } from "./version.ts";
 import { knownSecrets } from "./workspace.ts";
 
@@ -120,6 +125,55 @@ add("history <host>", "what became of a host, newest first, from the branch obse
   .option("--limit <n>", "at most so many commits", "1000")
   .option("--all", "also commits that only note an attempt or a condition")
   .action((name: string, _options, command: Command) => done(history(all(command), name)));
+
+add("log [host]", "who did what, why and with which pull request, newest first; tries that failed too", [
+  "log",
+  "log git-1",
+  "log --since '2h ago' --actor ana",
+  "log git-1 --since 2026-11-20 --until 2026-11-21 --json",
+])
+  .option("--since <time>", "not before: 2026-11-22T09:30:00Z, 2026-11-22, 2h ago (UTC unless it says otherwise)")
+  .option("--until <time>", "not after")
+  .option("--actor <name>", "said by, or with a commit of main by: a part of the name will do")
+  .option("--limit <n>", "at most so many lines", "50")
+  .action((name: string | undefined, _options, command: Command) => done(log(all(command), name ?? null)));
+
+add("at <time> [host]", "how the fleet stood at any time: ISO 8601, a date, 2h ago, or a commit", [
+  "at '30m ago'",
+  "at 2026-11-22T09:30:00Z git-1",
+  "at 3f2a9c1 --json",
+]).action((time: string, name: string | undefined, _options, command: Command) =>
+  done(at(all(command), time, name ?? null)),
+);
+
+add("diff <from> <to> [host]", "what changed in the fleet between two times", [
+  "diff '2h ago' now",
+  "diff 2026-11-21 2026-11-22 git-1 --json",
+]).action((...[from, to, name, , command]: [string, string, string | undefined, unknown, Command]) =>
+  done(diff(all(command), [from, to], name ?? null)),
+);
+
+add("blame <host.field>", "which commit of main, by whom and with which pull request, gave a value", [
+  "blame git-1.targets.git-server",
+  "blame git-1.rollout --json",
+]).action((what: string, _options, command: Command) => done(blame(all(command), what)));
+
+add("bisect <host>", "since when a host is in a bad state, and which commit of main or step came before", [
+  "bisect git-1",
+  "bisect git-1 --bad git-server=drained",
+  "bisect git-1 --bad Stalled --good '2d ago'",
+])
+  .option("--bad <state>", "a state, MACHINE=STATE, or a condition's reason (default: stalled, failing or lost)")
+  .option("--good <time>", "a time at which all was well: the first bad state after it is named")
+  .action((name: string, _options, command: Command) => done(bisect(all(command), name)));
+
+add(
+  "verify",
+  "check the whole record: signatures, epochs, commits of main that it names, every file; exit 1 with findings",
+  ["verify", "verify --signers reconcilers.allowed --json"],
+)
+  .option("--signers <file>", "who may sign the record (default: the signers of main, where its settings name any)")
+  .action((_options, command: Command) => done(verify(all(command))));
 
 add("accept-history", "follow branches that were rewound or rewritten as they are now", [
   "accept-history",

@@ -296,6 +296,15 @@ export function encodeRecord(record: SubjectRecord): string {
   return `${JSON.stringify({ [kind]: name, ...(sortKeys(whole) as object) }, null, 2)}\n`;
 }
 
+/** True for a text with the bytes that `encodeRecord` gives; one of an earlier version may lack keys. */
+export function isCanonical(text: string): boolean {
+  const value = JSON.parse(text) as Record<string, unknown>;
+  const [kind = ""] = Object.keys(value);
+  const { [kind]: name, ...rest } = value;
+  const isNamed = ["host", "group", "fleet"].includes(kind);
+  return isNamed && text === `${JSON.stringify({ [kind]: name, ...(sortKeys(rest) as object) }, null, 2)}\n`;
+}
+
 /** Reads what `encodeRecord` wrote. Throws a Failure for anything else: a record is never guessed at. */
 export function decodeRecord(text: string, where: string): SubjectRecord {
   let value: unknown;

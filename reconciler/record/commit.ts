@@ -123,15 +123,22 @@ export interface MessageParts {
   readonly subjects: readonly string[];
   readonly desired: string;
   readonly epoch: number;
+  /** The run of the reconciler that writes; default none. */
+  readonly run?: string;
+  /** Pull request that the desired commit came with; null and default none. */
+  readonly pullRequest?: number | null;
 }
 
 /** Subject, one line a change, then trailers that `git interpret-trailers` reads. */
-export function recordMessage({ summaries, subjects, desired, epoch }: MessageParts): string {
+export function recordMessage({ summaries, subjects, desired, epoch, run, pullRequest = null }: MessageParts): string {
   const { lines, count } = summaries;
   const [first = `${subjects[0] ?? "record"}: noted`] = lines;
   const more = Math.max(count, subjects.length) - 1;
   const subject = `${first.slice(0, 100)}${more > 0 ? ` (+${more})` : ""}`;
   const rest = count > lines.length ? [`and ${count - lines.length} more`] : [];
   const body = lines.length === 0 ? [] : ["", ...lines, ...rest];
-  return [subject, ...body, "", `Desired: ${desired}`, "Actor: reconciler", `Epoch: ${epoch}`, ""].join("\n");
+  const request = pullRequest === null ? [] : [`Pull-request: #${pullRequest}`];
+  const by = run === undefined ? [] : [`Run: ${run}`];
+  const trailers = [`Desired: ${desired}`, ...request, "Actor: reconciler", ...by, `Epoch: ${epoch}`];
+  return [subject, ...body, "", ...trailers, ""].join("\n");
 }

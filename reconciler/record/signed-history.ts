@@ -26,6 +26,8 @@ export interface SignedHistoryOptions {
   readonly recorded: () => Promise<string | null>;
   /** Default: the mirror's own note of how far it has judged is read and kept. */
   readonly isForgetful?: boolean;
+  /** Where files with signers are written; default a folder of the repository. */
+  readonly folder?: string;
   /** Hears how many commits of how many were judged. */
   readonly heard?: (done: number, of: number) => void;
 }
@@ -131,7 +133,7 @@ export class SignedHistory implements CommitJudge {
 
   /** What is wrong with the signatures of a stretch; of all since its beginning, where it is the first that needs any. */
   private async check({ steps, end, last }: Stretch, before: SigningPolicy): Promise<HistoryFinding[]> {
-    const { git, heard } = this.options;
+    const { git, heard, folder = join(git.dir, "stateward-signers") } = this.options;
     const policy = before ?? last.policy;
     if (policy === null) return [];
     const isFirst = before === null;
@@ -142,7 +144,7 @@ export class SignedHistory implements CommitJudge {
     const fresh = commits.filter((commit) => !this.known.has(keyOf(commit)));
     if (fresh.length > 0) {
       const content = await git.objects.need(policy.id, "blob");
-      const file = await writeSigners(join(git.dir, "stateward-signers"), policy.id, content.data);
+      const file = await writeSigners(folder, policy.id, content.data);
       const signatures = await checkSignatures(git, file, fresh, (done) => heard?.(done, fresh.length));
       for (const signature of signatures) this.known.set(keyOf(signature.commit), signature);
     }

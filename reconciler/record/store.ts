@@ -1,6 +1,7 @@
 // The record: journal first, then one commit for what changed in a window, pushed as compare-and-swap (D1, D2, D3).
 import { Failure, messageOf } from "../model/failure.ts";
 import type { LoadedRecord, RecordChange, RecordReader, RecordStatus, RecordWriter } from "../model/ports.ts";
+import { pullRequestOf } from "../model/pull-request.ts";
 import { decodeRecord, encodeRecord, recordFormat, recordLimits, type SubjectRecord } from "../model/record.ts";
 import { commitObject, planCommit, recordMessage, Summaries, writeCommit } from "./commit.ts";
 import type { CommitSigner } from "./commit-signer.ts";
@@ -74,6 +75,8 @@ export class GitRecord implements RecordReader, RecordWriter {
   private batch: Batch | null = null;
   private summaries = new Summaries();
   private folders = Folders.empty();
+  /** Pull request of the commit of `main` that was written about last. */
+  private request: { readonly desired: string; readonly number: number | null } = { desired: "", number: null };
   private role: RecordStatus["role"] = "starting";
   private leader: SignOfLife | null = null;
   /** Sign of life that the remote had when it was last looked at. */
@@ -346,7 +349,7 @@ export class GitRecord implements RecordReader, RecordWriter {
   private async takeOver(before: number): Promise<boolean> {
     const { git, tips, leadership } = this.options;
     const epoch = Math.max(before, tips.now.epoch) + 1;
-    const message = `lead: epoch ${epoch}\n\nActor: reconciler\nLeader: ${leadership.host}\nTerm: ${leadership.term ?? leadership.instance}\nEpoch: ${epoch}\n`;
+    const message = `lead: epoch ${epoch}\n\nActor: reconciler\nLeader: ${leadership.host}\nTerm: ${this.term}\nEpoch: ${epoch}\n`;
     const content = `${JSON.stringify({ format: recordFormat, epoch }, null, 2)}\n`;
     const files = [{ path: headFile, content }];
     const parts = { parent: this.publisher.tip, message, timeSeconds: this.seconds(), signer: this.options.signer };
@@ -527,7 +530,8 @@ export class GitRecord implements RecordReader, RecordWriter {
     if (plan.id === folders.id && parent !== null) return { commit: parent, cut, changes };
     const subjects = changes.map(({ record }) => record.name).toSorted();
     const desired = changes.at(-1)?.desired ?? "";
-    const message = recordMessage({ summaries, subjects, desired, epoch });
+    const pullRequest = await this.pullRequestOf(desired);
+    const message = recordMessage({ summaries, subjects, desired, epoch, run: this.term, pullRequest });
     const commit = await this.signed(commitObject(plan.id, { parent, message, timeSeconds: this.seconds() }));
     await git.write([...objects, commit]);
     await git.point(pendingRef, commit.id);
@@ -593,6 +597,22 @@ export class GitRecord implements RecordReader, RecordWriter {
       end = this.time.after(ms, resolve);
     });
     await Promise.race([work, late]).finally(end);
+  }
+
+  /** Name of this run, as the commit with which it took the lead has it. */
+  private get term(): string {
+    const { term, instance } = this.options.leadership;
+    return term ?? instance;
+  }
+
+  /** Asked once for each commit of `main`; null also where it is not in the mirror. */
+  private async pullRequestOf(desired: string): Promise<number | null> {
+    if (this.request.desired !== desired) {
+      const object = await this.options.git.objects.read(desired).catch(() => null);
+      const text = object?.type === "commit" ? object.data.toString() : "";
+      this.request = { desired, number: pullRequestOf(text.slice(text.indexOf("\n\n") + 2)) };
+    }
+    return this.request.number;
   }
 
   private async signed(commit: NewObject): Promise<NewObject> {

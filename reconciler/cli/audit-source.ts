@@ -1,0 +1,182 @@
+// Where the audit reads from: a clone's own refs where the folder is one, else the remote's record. Nothing is asked of a reconciler.
+import { join, resolve } from "node:path";
+import { runProcess } from "../adapters/process.ts";
+import { isoTime } from "../model/duration.ts";
+import { Failure } from "../model/failure.ts";
+import { pullRequestOf } from "../model/pull-request.ts";
+import { exists } from "../record/disk.ts";
+import { archivedBefore, fetchArchive } from "../record/follow.ts";
+import { Git, gitEnvironment } from "../record/git.ts";
+import type { Remote } from "../record/remote.ts";
+import { type GlobalOptions, openRecordMirror, openWorkspace } from "./workspace.ts";
+
+export interface AuditSource {
+  readonly git: Git;
+  /** Asked for archives of the record; null for a clone, which has what it has. */
+  readonly remote: Remote | null;
+  /** Tip of the record. */
+  readonly observed: string;
+  /** Tip of `main`; null where it is not there. */
+  readonly main: string | null;
+}
+
+/** Opens what there is to read. Throws a Failure where there is no record. */
+export async function openAudit(options: GlobalOptions): Promise<AuditSource> {
+  const workspace = openWorkspace(options);
+  const isConfigured = options.data !== undefined || !workspace.embedded || (await exists(workspace.data));
+  const clone = isConfigured ? null : await openClone(resolve(options.folder), workspace.git);
+  if (clone !== null) return clone;
+  const { git, remote, listing, observed } = await openRecordMirror(workspace);
+  if (observed === null) throw noRecord();
+  if (listing.main !== null && (await git.resolve(listing.main)) === null)
+    await remote.fetch("refs/heads/main", "refs/stateward/seen-main");
+  return { git, remote, observed, main: listing.main };
+}
+
+async function openClone(folder: string, options: ConstructorParameters<typeof Git>[2]): Promise<AuditSource | null> {
+  const result = await runProcess({
+    argv: ["git", "-C", folder, "rev-parse", "--absolute-git-dir"],
+    env: gitEnvironment(),
+    timeoutMs: 10_000,
+    outputBytesMax: 10_000,
+  }).catch(() => null);
+  const dir = result?.exit === 0 ? result.stdout.trim() : "";
+  if (dir === "" || !(await exists(join(dir, "HEAD")))) return null;
+  const git = new Git(dir, runProcess, options);
+  const tip = async (branch: string): Promise<string | null> => {
+    for (const ref of [`refs/remotes/origin/${branch}`, `refs/heads/${branch}`]) {
+      const id = await git.resolve(ref);
+      if (id !== null) return id;
+    }
+    return null;
+  };
+  const observed = await tip("observed");
+  if (observed === null) return null;
+  return { git, remote: null, observed, main: await tip("main") };
+}
+
+export function noRecord(): Failure {
+  return new Failure("invalid", "nothing was recorded yet", {
+    reason: "NoRecord",
+    hint: "start the reconciler: stateward run; in a clone: git fetch origin observed:refs/remotes/origin/observed",
+  });
+}
+
+/** A commit of `main`, as its author and the Git host describe it. */
+export interface MainCommit {
+  readonly commit: string;
+  /** `Ana <ana@example.org>`, as the commit says it. */
+  readonly author: string;
+  /** ISO 8601, UTC. */
+  readonly at: string;
+  readonly subject: string;
+  readonly pullRequest: number | null;
+}
+
+/** Commits of `main` by their ids; those that are not there are left out. */
+export async function readMainCommits(git: Git, ids: Iterable<string>): Promise<ReadonlyMap<string, MainCommit>> {
+  const names = [...new Set(ids)].filter((id) => /^[0-9a-f]{40}$/.test(id) && !/^0+$/.test(id));
+  const found = new Map<string, MainCommit>();
+  await git.objects.each(names, (object) => {
+    if (object?.type === "commit") found.set(object.id, mainCommit(object.id, object.data.toString()));
+  });
+  return found;
+}
+
+function mainCommit(commit: string, text: string): MainCommit {
+  const end = text.indexOf("\n\n");
+  const [, author = "", seconds = "0"] = /^author (.*) (\d{1,12}) [+-]\d{4}$/m.exec(text.slice(0, end)) ?? [];
+  const message = text.slice(end + 2);
+  const subject = message.split("\n", 1)[0] ?? "";
+  return { commit, author, at: isoTime(Number(seconds) * 1000), subject, pullRequest: pullRequestOf(message) };
+}
+
+/** `Ana <ana@example.org>, #12, 3f2a9c1d`: who and with what; the commit alone where it is not there. */
+export function mainText(id: string, commits: ReadonlyMap<string, MainCommit>): string {
+  const found = commits.get(id);
+  if (found === undefined) return `main ${id.slice(0, 8)}`;
+  const name = found.author.replace(/ <.*$/, "");
+  return `main ${id.slice(0, 8)} by ${name}${found.pullRequest === null ? "" : ` (#${found.pullRequest})`}`;
+}
+
+const units: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 };
+
+/**
+ * Milliseconds since the epoch of a time as people give it: ISO 8601, a date, `2h ago`, `now`; UTC unless it says otherwise. Null for
+ * anything else.
+ */
+export function parseTime(text: string, nowMs: number): number | null {
+  const word = text.trim();
+  if (word === "now") return nowMs;
+  const [, count = "", unit = ""] = /^(\d{1,6})\s*([smhdw])(?:\s+ago)?$/.exec(word) ?? [];
+  if (unit !== "") return nowMs - Number(count) * (units[unit] ?? 0) * 1000;
+  const parts = /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2})(:\d{2}(?:\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})?)?$/.exec(word);
+  if (parts === null) return null;
+  const [, day = "", time = "00:00", seconds = ":00", zone = "Z"] = parts;
+  const ms = Date.parse(`${day}T${time}${seconds}${zone.replace(/^([+-]\d{2})(\d{2})$/, "$1:$2")}`);
+  // JavaScript takes the 31st of a month with 30 days for the day after.
+  const isReal = !Number.isNaN(ms) && new Date(`${day}T00:00:00Z`).toISOString().startsWith(day);
+  return isReal ? ms : null;
+}
+
+/** The same, for an option. Throws a Failure for what is no time. */
+export function needTime(text: string, nowMs: number): number {
+  const ms = parseTime(text, nowMs);
+  if (ms !== null) return ms;
+  throw new Failure("invalid", `not a time: ${text}`, {
+    reason: "Usage",
+    hint: "give 2026-11-22T09:30:00Z, 2026-11-22, 2h ago or 30m ago; times are UTC unless they say otherwise",
+  });
+}
+
+/** A commit of the record, and what was asked for when it was found. */
+export interface Moment {
+  readonly commit: string;
+  /** Time of the commit, ISO 8601. */
+  readonly at: string;
+}
+
+/**
+ * The commit of the record that was the latest at a time, or that is named: one of the record's own, or the last one made while a
+ * commit of `main` was in force. Throws a Failure where there is none.
+ */
+export async function momentOf(source: AuditSource, text: string, nowMs: number): Promise<Moment> {
+  const ms = parseTime(text, nowMs);
+  const commit = ms === null ? await namedCommit(source, text) : await commitAt(source, source.observed, ms);
+  if (commit === null) {
+    throw new Failure("invalid", `nothing was recorded yet at ${text}`, {
+      reason: "BeforeRecord",
+      hint: "stateward log --limit 1 shows the latest; the record may go on in an archive that this repository does not have",
+    });
+  }
+  const object = await source.git.objects.need(commit, "commit");
+  const seconds = /^committer .* (\d{1,12}) [+-]\d{4}$/m.exec(object.data.toString())?.[1];
+  return { commit, at: isoTime(Number(seconds ?? 0) * 1000) };
+}
+
+async function commitAt(source: AuditSource, tip: string, ms: number): Promise<string | null> {
+  const { git, remote } = source;
+  // Git takes a whole second; a commit made within the one that is asked for counts.
+  const before = `--before=${isoTime(Math.floor(ms / 1000) * 1000)}`;
+  const found = (await git.run(["rev-list", "-1", "--first-parent", before, tip])).trim();
+  if (found !== "") return found;
+  const archived = await archivedBefore(git, tip);
+  if (archived === null) return null;
+  if (remote !== null) await fetchArchive({ git, remote }, archived).catch(() => {});
+  return (await git.resolve(archived.commit)) === null ? null : commitAt(source, archived.commit, ms);
+}
+
+async function namedCommit({ git, observed }: AuditSource, text: string): Promise<string | null> {
+  if (!/^[0-9a-f]{7,40}$/.test(text)) {
+    throw new Failure("invalid", `neither a time nor a commit: ${text}`, {
+      reason: "Usage",
+      hint: "give 2026-11-22T09:30:00Z, 2026-11-22, 2h ago, or a commit of observed or main by at least 7 digits",
+    });
+  }
+  const id = await git.resolve(`${text}^{commit}`);
+  if (id === null) return null;
+  if (await git.descends(observed, id)) return id;
+  const args = ["log", "-1", "--first-parent", "--format=%H", "--fixed-strings", `--grep=Desired: ${id}`, observed];
+  const found = (await git.run(args)).trim();
+  return found === "" ? null : found;
+}
