@@ -7,7 +7,7 @@ import type { ChangePlanner } from "../model/forge.ts";
 import type { RunProcess } from "../model/ports.ts";
 import { printable } from "../model/printable.ts";
 import type { Proposal } from "../model/proposal.ts";
-import { hiddenIn } from "./hidden.ts";
+import { type Hiding, withoutSecrets } from "./hidden.ts";
 import type { PlannerOrder } from "./planner-main.ts";
 
 export interface ChangePlannerOptions {
@@ -18,8 +18,8 @@ export interface ChangePlannerOptions {
   readonly recordRef: () => Promise<string | null>;
   /** Folder for parsed documents. */
   readonly cache: string | null;
-  /** A2: takes the reconciler's secrets out of what a branch says. */
-  readonly hide: (text: string) => string;
+  /** A2: the reconciler's secrets are taken out of what a branch says. */
+  readonly secrets: Hiding;
   readonly timeoutMs?: number;
 }
 
@@ -31,10 +31,10 @@ const plannerProgram: string = fileURLToPath(new URL(`./planner-main${import.met
 export function createChangePlanner(options: ChangePlannerOptions): ChangePlanner {
   return {
     plan: async (base, head) => {
-      const { dir, cache, hide } = options;
+      const { dir, cache, secrets } = options;
       for (const commit of [base, head]) if (!/^[0-9a-f]{40}$/.test(commit)) throw notCommit(commit);
       const order: PlannerOrder = { folder: dir, cache, record: await options.recordRef(), base, head };
-      return planReport(hiddenIn(await run(options, order), hide));
+      return planReport(withoutSecrets(await run(options, order), secrets));
     },
   };
 }

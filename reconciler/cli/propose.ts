@@ -8,7 +8,7 @@ import { formatProblem } from "../model/problem.ts";
 import type { Proposal, ProposedMove } from "../model/proposal.ts";
 import { propose } from "../plan/proposal.ts";
 import { offlineEnvironment, parseRange, readChange } from "./change-reader.ts";
-import { hiddenIn } from "./hidden.ts";
+import { withoutSecrets } from "./hidden.ts";
 import { paint, print, printJson } from "./output.ts";
 import { type GlobalOptions, openWorkspace } from "./workspace.ts";
 
@@ -27,7 +27,7 @@ export async function proposeCommand(options: ProposeOptions, range: string): Pr
   Object.assign(process.env, offlineEnvironment);
   const { folder, data, secrets } = openWorkspace(options);
   const source = { folder, cache: join(data, "cache"), record: options.record ?? null };
-  const proposal = hiddenIn(propose(await readChange(source, revisions)), (text) => secrets.hide(text));
+  const proposal = withoutSecrets(propose(await readChange(source, revisions)), secrets);
   if (options.json) printJson(proposal);
   else if (options.markdown) process.stdout.write(planReport(proposal).comment);
   else printProposal(proposal);

@@ -74,7 +74,8 @@ export class Secrets {
     return this.hideKnown(text) !== text;
   }
 
-  private hideKnown(text: string): string {
+  /** The text without what is known: what only has the form of a secret stays. */
+  hideKnown(text: string): string {
     if (this.known.size === 0) return text;
     let kept = "";
     let done = 0;

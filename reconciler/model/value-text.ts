@@ -70,7 +70,7 @@ function hidden(before: unknown, after: unknown, isSecret: boolean): readonly [u
   if (isMap(before) || isMap(after)) {
     const [a, b] = [mapOf(before), mapOf(after)];
     const pairs = [...new Set([...Object.keys(a), ...Object.keys(b)])].map(
-      (key) => [key, hidden(own(a, key), own(b, key), isSecret || isSecretName(key))] as const,
+      (key) => [key, hidden(own(a, key), own(b, key), isSecret || isSecretKey(key))] as const,
     );
     const side = (index: 0 | 1, whole: Readonly<Record<string, unknown>>): unknown => {
       const values = new Map(pairs.map(([key, pair]) => [key, pair[index]]));
@@ -79,7 +79,8 @@ function hidden(before: unknown, after: unknown, isSecret: boolean): readonly [u
     return [isMap(before) ? side(0, a) : leaf(before, isSecret), isMap(after) ? side(1, b) : leaf(after, isSecret)];
   }
   if (Array.isArray(before) || Array.isArray(after)) {
-    const [a, b] = [listOf(before), listOf(after)];
+    const [a, b] = [wordsOf(before), wordsOf(after)];
+    if (typeof a === "string" || typeof b === "string") return hidden(textIn(a), textIn(b), isSecret);
     const pairs = Array.from({ length: Math.max(a.length, b.length) }, (_, index) =>
       hidden(a[index], b[index], isSecret),
     );
@@ -91,6 +92,10 @@ function hidden(before: unknown, after: unknown, isSecret: boolean): readonly [u
   const shown = [leaf(before, isSecret), leaf(after, isSecret)] as const;
   const isTold = before === after || shown[0] !== shown[1];
   return isTold ? shown : [shown[0], `${String(shown[1])} ${otherText}`];
+}
+
+function isSecretKey(key: string): boolean {
+  return isSecretName(key) || /^(proxy-)?authorization$/i.test(key);
 }
 
 function leaf(value: unknown, isSecret: boolean): unknown {
@@ -128,4 +133,15 @@ function own(map: Readonly<Record<string, unknown>>, key: string): unknown {
 }
 
 const mapOf = (value: unknown): Readonly<Record<string, unknown>> => (isMap(value) ? value : {});
-const listOf = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);
+
+/** A list; one of words in which a secret is told by the word before it, such as `-u`, as one text. */
+function wordsOf(value: unknown): readonly unknown[] | string {
+  if (!Array.isArray(value)) return [];
+  const text = value.filter((word) => typeof word === "string").join(" ");
+  const isTold = value.every((word) => typeof word === "string" && redact(word) === word) && redact(text) !== text;
+  return isTold ? text : value;
+}
+
+function textIn(words: readonly unknown[] | string): unknown {
+  return typeof words === "string" ? words : words.length === 0 ? undefined : words.join(" ");
+}

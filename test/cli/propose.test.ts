@@ -7,6 +7,7 @@ import * as assert from "uvu/assert";
 import { runProcess } from "../../reconciler/adapters/process.ts";
 import { createChangePlanner } from "../../reconciler/cli/change-planner.ts";
 import type { Proposal } from "../../reconciler/model/proposal.ts";
+import { Secrets } from "../../reconciler/model/secrets.ts";
 import { exists } from "../../reconciler/record/disk.ts";
 import { cli, program } from "../support/example.ts";
 import { StateRepository } from "../support/state-repository.ts";
@@ -48,7 +49,7 @@ test("a reconciler's planner makes the report of two commits in a process of its
     dir: repository.folder,
     recordRef: () => Promise.resolve(null),
     cache: null,
-    hide: (text) => text,
+    secrets: new Secrets(),
   });
   const report = await planner.plan(base, head);
   assert.equal(
@@ -145,6 +146,41 @@ test("a commit with errors is refused: exit status 1, its problems at their line
   assert.match(stdout, /^## Refused: 1 error\n[\s\S]*SW204 at `hosts\/a\.yaml:3:\d+`/);
 });
 
+test("A2: no secret of the files or of the environment is shown in any form, and one that changes is said to be another", async () => {
+  const host = (password: string): object =>
+    localHost("a", { lamp: "on" }, { vars: { db_password: password, note: "known-to-the-reconciler" } });
+  await using repository = await StateRepository.create({
+    "machines/lamp.yaml": lamp,
+    "hosts/a.yaml": host("hunter2-old"),
+  });
+  await repository.commit({
+    "hosts/a.yaml": host("hunter2-new"),
+    "hosts/b.yaml": localHost("b", { lamp: "on" }, { vars: { note: "known-to-the-reconciler" } }),
+    "machines/door.yaml": {
+      machine: "door",
+      initial: "shut",
+      states: {
+        shut: { enter: [{ from: "open", steps: [{ run: ["curl", "-u", "ana:hunter2-list", "x"] }] }] },
+        open: {
+          enter: [
+            {
+              from: "shut",
+              steps: [{ http: { url: "http://127.0.0.1/", headers: { Authorization: "hunter2-header" } } }],
+            },
+          ],
+        },
+      },
+    },
+  });
+  const env = { ...process.env, FLEET_TOKEN: "known-to-the-reconciler" };
+  for (const form of [["--json"], ["--markdown"], []]) {
+    const args = [program, "--folder", repository.folder, "plan", "HEAD~1..HEAD", ...form];
+    const { stdout } = await run(process.execPath, args, { env }).catch((error: { stdout: string }) => error);
+    assert.not.match(stdout, /hunter2|known-to-the-reconciler/, form.join());
+    assert.match(stdout, /another value/, form.join());
+  }
+});
+
 test("a clone that lacks objects says so, and fetches nothing by itself", async () => {
   await using repository = await StateRepository.create(files);
   await repository.commit(change);
@@ -178,7 +214,7 @@ test("the plan of 5,000 hosts is read in one comment, and all of their names sta
     dir: repository.folder,
     recordRef: async () => null,
     cache: null,
-    hide: (text) => text,
+    secrets: new Secrets(),
   });
   const { comment, details, title, conclusion, owners } = await planner.plan(base, head);
   assert.equal([title, conclusion, owners.length], ["5000 hosts would move", "action_required", 7]);
