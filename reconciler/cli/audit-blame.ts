@@ -39,7 +39,7 @@ export async function blame(options: GlobalOptions, what: string): Promise<numbe
   const found = valuesOf(explained, field).filter(({ inForce }) => inForce);
   if (found.length === 0) {
     const fields = [...new Set(explained.map((item) => item.field))];
-    const near = nearest(field, fields);
+    const near = nearest(field, [...fields, ...fields.map((item) => item.split(".")[0] ?? item)]);
     throw new Failure("invalid", `${host.name} has no field ${field}`, {
       reason: "UnknownField",
       hint: `${near === null ? "" : `did you mean ${host.name}.${near}? `}stateward explain ${host.name} shows all`,
