@@ -51,6 +51,7 @@ function following(loaded: LoadedRepository): DesiredReader {
   let given = false;
   return {
     recorded: () => Promise.resolve(null),
+    descends: () => Promise.resolve(false),
     poll: () => {
       if (given) return Promise.resolve({ kind: "unchanged" });
       given = true;

@@ -136,7 +136,7 @@ async function plannerOf({ workspace, repository }: Place): Promise<ChangePlanne
     dir: repository.git.dir,
     recordRef: () => Promise.resolve(null),
     cache: (await exists(data)) ? join(data, "cache") : null,
-    hide: (text) => secrets.hide(text),
+    secrets,
   });
 }
 

@@ -181,6 +181,9 @@ export class GuardCompiler {
     }
     const { host, report, record, now } = values;
     const hosts = reads.hosts ? values.hosts() : [];
+    // What cannot be evaluated is an error a host, and where it was thrown is of no use to anybody: looking that up takes most of the time.
+    const depth = Error.stackTraceLimit;
+    Error.stackTraceLimit = 0;
     try {
       return {
         ok: true,
@@ -189,6 +192,8 @@ export class GuardCompiler {
     } catch (error) {
       // CEL's errors quote values (A2).
       return { ok: false, error: new Secrets(secretsIn(host.vars)).hide(summary(error)) };
+    } finally {
+      Error.stackTraceLimit = depth;
     }
   }
 }
