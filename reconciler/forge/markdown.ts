@@ -33,8 +33,12 @@ export function blocksOf(proposal: Proposal): Block[] {
   ];
 }
 
-export function hosts(count: number): string {
-  return count === 1 ? "1 host" : `${count} hosts`;
+function hosts(count: number): string {
+  return counted(count, "host");
+}
+
+function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? "" : "s"}`;
 }
 
 /** Some names in code, and how many more there are. */
@@ -44,23 +48,30 @@ function listed(names: readonly string[], most: number = namesMax): string {
 }
 
 function headline(proposal: Proposal): Block {
-  const { base, head, record, at, counts, errors, warnings, added, removed, machines } = proposal;
-  const changed = machines.filter(({ change }) => change !== null).length;
+  const { base, head, record, at, errors, warnings } = proposal;
+  const problems = `${counted(errors.length, "error")}, ${counted(warnings.length, "new warning")}`;
+  const from = record === null ? "the targets of BASE: no record was read" : `the record ${cell(record.slice(0, 12))}`;
   const rows: [string, string][] = [
-    ["Hosts that would move", `${counts.moved} of ${counts.hosts}`],
-    ["Unchanged", `${counts.unchanged}${counts.underWay > 0 ? `, and ${counts.underWay} on their way already` : ""}`],
-    ["Added / removed hosts", `${added.hosts.length} / ${removed.hosts.length}`],
-    ["Changed machines", String(changed)],
-    ["Problems", `${errors.length} errors, ${warnings.length} new warnings`],
+    ...(errors.length > 0 ? [] : effectRows(proposal)),
+    ["Problems", problems],
     ["Compared", `${base === null ? "nothing" : cell(base.slice(0, 12))} with ${cell(head.slice(0, 12))}`],
-    [
-      "States taken from",
-      record === null ? "the targets of BASE: no record was read" : `the record ${cell(record.slice(0, 12))}`,
-    ],
+    ...(errors.length > 0 ? [] : [["States taken from", from] as [string, string]]),
     ["As of", cell(at)],
   ];
   const table = ["| | |", "|---|---|", ...rows.map(([key, value]) => `| ${key} | ${value} |`)];
   return { about: "headline", text: [`## ${titleOf(proposal)}`, "", ...table].join("\n") };
+}
+
+function effectRows({ counts, added, removed, machines, changes }: Proposal): [string, string][] {
+  const changed = machines.filter(({ change }) => change !== null).length;
+  const settings = changes.some(({ kind }) => kind === "settings" || kind === "holidays");
+  return [
+    ["Hosts that would move", `${counts.moved} of ${counts.hosts}`],
+    ["Unchanged", `${counts.unchanged}${counts.underWay > 0 ? `, and ${counts.underWay} on their way already` : ""}`],
+    ["Added / removed hosts", `${added.hosts.length} / ${removed.hosts.length}`],
+    ["Changed machines", String(changed)],
+    ...(settings ? [["Settings", "**changed**: they hold for the whole fleet"] as [string, string]] : []),
+  ];
 }
 
 function notes({ notes: sentences }: Proposal): Block[] {
@@ -284,7 +295,8 @@ function graphs({ machines }: Proposal): Block[] {
   return [{ about: "heading", text: "### Machines\n\nThe way that hosts would take is marked." }, ...blocks];
 }
 
-function unchanged({ counts, added }: Proposal): Block[] {
+function unchanged({ counts, added, errors }: Proposal): Block[] {
+  if (errors.length > 0) return [];
   const lines = [
     `- ${hosts(counts.unchanged)} would not move`,
     ...(counts.underWay > 0 ? [`- ${hosts(counts.underWay)} on their way already, whatever this change does`] : []),

@@ -90,7 +90,7 @@ function notesOf(
   if (base === null) notes.push("There is no commit to compare with: everything counts as new.");
   else if (errorsOf(base.loaded.problems).length > 0)
     notes.push("BASE has errors itself: an older commit is in force, and more may change than is said here.");
-  if (record === null)
+  if (record === null && !isRefused)
     notes.push(
       "No record was read: where hosts really are is not known, and each is taken to be in the target that BASE gives it.",
     );

@@ -11,19 +11,24 @@ export function valuesChanged(base: LoadedRepository | null, head: LoadedReposit
   const changes = new Changes();
   for (const path of ["stateward.yaml", "holidays.yaml"]) {
     const kind = path === "stateward.yaml" ? "settings" : "holidays";
-    changes.add(kind, path, valueAt(base, path), valueAt(head, path));
+    if (head.entries.get(path)?.kind !== "invalid") changes.add(kind, path, valueAt(base, path), valueAt(head, path));
   }
   const [old, next] = [base?.repository, head.repository];
+  // What cannot be read any more is not removed.
+  const isUnread = (item: { readonly file: string } | undefined): boolean =>
+    item !== undefined && head.entries.get(item.file)?.kind === "invalid";
   for (const kind of ["machine", "group"] as const) {
     const [before, after] = [old?.[`${kind}s`] ?? new Map<string, Machine | Group>(), next[`${kind}s`]];
     for (const name of new Set([...before.keys(), ...after.keys()]))
-      changes.add(kind, name, valueOf(base, before.get(name)), valueOf(head, after.get(name)));
+      if (after.has(name) || !isUnread(before.get(name)))
+        changes.add(kind, name, valueOf(base, before.get(name)), valueOf(head, after.get(name)));
   }
   for (const [name, host] of next.hosts) {
     const before = old?.hosts.get(name);
     if (before !== host) changes.addHost(name, before, host);
   }
-  for (const [name, host] of old?.hosts ?? []) if (!next.hosts.has(name)) changes.addHost(name, host, undefined);
+  for (const [name, host] of old?.hosts ?? [])
+    if (!next.hosts.has(name) && !isUnread(host)) changes.addHost(name, host, undefined);
   return changes.sorted();
 }
 
