@@ -127,8 +127,9 @@ async function giver(
   { range, file }: { readonly range: readonly string[]; readonly file: string },
   path: YamlPath,
 ): Promise<Given | null> {
-  const args = ["log", "--follow", "-M", "--name-status", "--no-color", "--no-ext-diff", "--format=%x1e%H", ...range];
-  const text = await git.run([...args, "--", file], { timeoutMs: 600_000 });
+  const literal = ["-c", "core.quotePath=false", "--literal-pathspecs"];
+  const args = [...literal, "log", "--follow", "-M", "--name-status", "--no-color", "--no-ext-diff", "--format=%x1e%H"];
+  const text = await git.run([...args, ...range, "--", file], { timeoutMs: 600_000 });
   const versions = text.split("\x1e").flatMap((chunk): Given[] => {
     const [commit = "", , change = ""] = chunk.trim().split("\n");
     const then = change.split("\t").at(-1) ?? "";
