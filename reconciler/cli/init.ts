@@ -4,6 +4,7 @@ import { dirname, join } from "node:path";
 import { simpleGit } from "simple-git";
 import { Failure } from "../model/failure.ts";
 import { exists } from "../record/disk.ts";
+import { workflowPath, workflowText } from "./init-workflow.ts";
 import { print } from "./output.ts";
 import { type GlobalOptions, openWorkspace } from "./workspace.ts";
 
@@ -50,6 +51,8 @@ targets: { web: published }
 
 export interface InitOptions extends GlobalOptions {
   readonly dryRun?: boolean;
+  /** This program's own action for GitHub, `owner/name@COMMIT`; the package from npm where none is named. */
+  readonly action?: string;
 }
 
 /** Writes the files that are not there; refuses a folder that is a state repository already. */
@@ -61,7 +64,8 @@ export async function init(options: InitOptions): Promise<number> {
       hint: "stateward check looks at it",
     });
   }
-  for (const [path, content] of Object.entries(files)) {
+  const all = { ...files, [workflowPath]: workflowText(options.action ?? null) };
+  for (const [path, content] of Object.entries(all)) {
     const file = join(folder, path);
     if (await exists(file)) {
       print(`kept  ${path}`);

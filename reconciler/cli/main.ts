@@ -15,6 +15,7 @@ import { init } from "./init.ts";
 import { check, history, type PlanOptions, plan, status } from "./inspect.ts";
 import { paint, shown } from "./output.ts";
 import { type ProposeOptions, proposeCommand } from "./propose.ts";
+import { publish } from "./publish.ts";
 import { acceptHistory, archive } from "./record.ts";
 import { revert } from "./revert.ts";
 import { run } from "./run.ts";
@@ -68,6 +69,10 @@ const seconds = (text: string): string => {
 };
 
 add("init", "make a new state repository with one machine and one host", ["init", "init --folder /srv/fleet"])
+  .option(
+    "--action <owner/name@commit>",
+    "stateward's own action, for the workflow on GitHub (default: the package from npm)",
+  )
   .option("--dry-run", "say what would be written")
   .action((_options, command: Command) => done(init(all(command))));
 
@@ -295,6 +300,18 @@ offers(
     "revert 3f2a9c1 --pr",
   ]),
 ).action((commit: string, _options, command: Command) => done(revert(all(command), commit)));
+
+add(
+  "publish [range]",
+  "for CI: say on a pull request what it would do, or in the job's summary where it may not write",
+  ["publish", "publish origin/main...HEAD --pull-request 12"],
+)
+  .option("--record <commit>", "the record (default: the branch observed, or origin/observed)")
+  .option("--pull-request <number>", "its number (default: GITHUB_EVENT_PATH, else GITHUB_REF)")
+  .option("--github <owner/name>", "repository on GitHub (default: GITHUB_REPOSITORY)")
+  .option("--github-api <url>", "address of GitHub's REST interface (default: GITHUB_API_URL, else that of github.com)")
+  .option("--github-token-file <file>", "file with a token (default: GITHUB_TOKEN or GH_TOKEN)")
+  .action((range: string | undefined, _options, command: Command) => done(publish(all(command), range ?? null)));
 
 add("graph <machine>", "draw a machine", ["graph git-server", "graph git-server --format svg --output git-server.svg"])
   .addOption(new Option("--format <format>", "what to draw").choices(["mermaid", "svg"]).default("mermaid"))

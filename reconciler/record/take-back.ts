@@ -63,8 +63,9 @@ export async function takeBack(git: Git, { commit, since: wanted, standing }: Ta
     else {
       const before = item === null ? null : await git.objects.need(item.id, "blob");
       const merged = await merge(git, { now, left, before });
-      if ("content" in merged) files.push({ path, content: merged.content });
-      else conflicts.push({ path, line: merged.line });
+      if ("line" in merged) conflicts.push({ path, line: merged.line });
+      // What was taken back before stands as it is.
+      else if (now === null || !merged.content.equals(now.data)) files.push({ path, content: merged.content });
     }
   }
   return { since, files, conflicts, leavesOthers: others.length > 0 };
