@@ -20,6 +20,8 @@ export interface ForgeServiceOptions extends Pick<RolloutStatusOptions, "environ
   /** Branch that is followed; pull requests to others are left alone. */
   readonly branch: string;
   readonly publish: Omit<PublishSettings, "notice">;
+  /** Offers to take back what was halted; absent where nobody wants that. */
+  readonly reverts?: { look(): Promise<void> };
   readonly notice: (message: string) => void;
   readonly times?: Partial<ForgeTimes>;
 }
@@ -139,6 +141,7 @@ export class ForgeService implements ForgeWaker {
       // What came into force, or waits for a word, is more urgent than plans.
       await this.tellRollouts();
       await this.apart("approvals", () => this.approve());
+      await this.apart("reverts", async () => this.options.reverts?.look());
       for (const [number, known] of pulls) {
         const isDue = known.isDue || begun - known.lookedAt >= times.visitEvery;
         if (!isDue || now() < known.notBefore) continue;

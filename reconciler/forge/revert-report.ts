@@ -1,0 +1,69 @@
+// What is said for the pull request that takes back a commit whose rollout was halted: which hosts failed, why, and how far it went.
+import type { FleetView, RolloutView, SubjectView } from "../model/ports.ts";
+import { code, fenced } from "./escape.ts";
+
+/** A host that failed in a rollout. */
+export interface FailedHost {
+  readonly name: string;
+  readonly machine: string;
+  readonly state: string;
+  readonly target: string | null;
+  readonly reason: string;
+  /** What was said last, with its output. */
+  readonly message: string;
+}
+
+export interface HaltEvidence {
+  /** Full id of the commit. */
+  readonly commit: string;
+  /** Rollouts of it that are halted. */
+  readonly rollouts: readonly RolloutView[];
+  readonly failed: readonly FailedHost[];
+}
+
+/** Halted commits with their evidence, in the order of their rollouts. */
+export function haltedIn({ rollouts }: Pick<FleetView, "rollouts">, subjects: readonly SubjectView[]): HaltEvidence[] {
+  const halted = rollouts.filter(({ phase }) => phase === "halted");
+  return [...new Set(halted.map(({ commit }) => commit))].map((commit) => {
+    const of = halted.filter((rollout) => rollout.commit === commit);
+    const machines = new Set(of.map(({ scope }) => machineOf(scope)));
+    return { commit, rollouts: of, failed: subjects.flatMap((subject) => failuresOf(subject, machines)) };
+  });
+}
+
+/** A scope is `GROUP/MACHINE=TARGET`. */
+function machineOf(scope: string): string {
+  return scope.slice(scope.indexOf("/") + 1).split("=", 1)[0] ?? "";
+}
+
+function failuresOf({ name, machines }: SubjectView, of: ReadonlySet<string>): FailedHost[] {
+  return machines.flatMap(({ machine, state, target, attempt, conditions }) => {
+    if (!of.has(machine) || state === target) return [];
+    const stalled = conditions.find(({ type, status }) => type === "Stalled" && status === "True");
+    if (stalled === undefined && attempt?.status !== "failed") return [];
+    const reason = stalled?.reason ?? "StepFailed";
+    return [{ name, machine, state, target, reason, message: attempt?.error ?? stalled?.message ?? "" }];
+  });
+}
+
+const hostsShown = 20;
+const outputMax = 1500;
+
+/** Markdown; what hosts said stands in code, cut at the front, because the end says how it ended. */
+export function haltReport({ rollouts, failed }: HaltEvidence): string {
+  const rows = rollouts.map(({ scope, wave, waves, hosts, message }) => {
+    const { done, active, pending, failed: broken } = hosts;
+    const name = wave === 0 ? "canary" : `wave ${wave}`;
+    return `- ${code(scope)}: ${name} of ${Math.max(waves.length - 1, 0)} after it; ${done} hosts done, ${active} begun, ${broken} failed, ${pending} not begun. ${code(message)}`;
+  });
+  const hosts = failed.slice(0, hostsShown).map((host) => {
+    const way = `${code(host.machine)} in ${code(host.state)}, target ${host.target === null ? "none" : code(host.target)}`;
+    const said = host.message.length > outputMax ? `...${host.message.slice(-outputMax)}` : host.message;
+    return `**${code(host.name)}**: ${way}: ${code(host.reason)}\n\n${fenced("text", said)}`;
+  });
+  const more = failed.length > hostsShown ? [`and ${failed.length - hostsShown} more hosts`] : [];
+  const none = failed.length === 0 ? ["No host is failed any more: look at the record of the branch `observed`."] : [];
+  return ["### The rollout was halted", rows.join("\n"), "### Hosts that failed", ...none, ...hosts, ...more].join(
+    "\n\n",
+  );
+}

@@ -1,0 +1,225 @@
+// A halted commit is offered to be taken back, once, with the evidence: over real Git and a stand-in for GitHub.
+import { join } from "node:path";
+import { marked } from "marked";
+import * as assert from "uvu/assert";
+import { createRevertMaker } from "../../reconciler/cli/revert-maker.ts";
+import { type HaltEvidence, haltReport } from "../../reconciler/forge/revert-report.ts";
+import { HaltedReverts } from "../../reconciler/forge/reverts.ts";
+import type { PlanReport } from "../../reconciler/model/forge.ts";
+import type { FleetView, SubjectView } from "../../reconciler/model/ports.ts";
+import { openMirror, openStore, Remote } from "../support/git-remote.ts";
+import { suite } from "../support/suite.ts";
+import { tempFolder } from "../support/temp.ts";
+import { atOnce, type Files, lamp, lampChange, localHost } from "../support/world.ts";
+import { appOf, report } from "./rig.ts";
+import { StandIn } from "./stand-in.ts";
+
+const test = suite("forge/reverts");
+
+const fleetOf = (state: string, more: Files = {}): Files => ({
+  "stateward.yaml": atOnce,
+  "machines/lamp.yaml": lamp,
+  "hosts/a.yaml": localHost("a", { lamp: state }),
+  ...more,
+});
+
+function subject(name: string, message: string): SubjectView {
+  const at = "2026-01-01T12:00:00Z";
+  const stalled = { type: "Stalled", status: "True", reason: "StepFailed", message, at } as const;
+  const machine = { machine: "lamp", state: "off", target: "on", since: at, available: true, path: [], attempt: null };
+  const rest = {
+    kind: "host",
+    region: null,
+    owner: null,
+    address: null,
+    incarnation: null,
+    reachable: true,
+    held: null,
+  } as const;
+  return { ...rest, name, machines: [{ ...machine, conditions: [stalled] }] };
+}
+
+function halted(commit: string): FleetView {
+  const hosts = { pending: 37, active: 0, done: 2, failed: 1, parked: 0 };
+  const rollout = {
+    scope: "fleet/lamp=on",
+    commit,
+    since: "",
+    phase: "halted",
+    message: "1 host failed in the canary",
+    wave: 0,
+    waves: [3, 40],
+    hosts,
+  } as const;
+  return { rollouts: [rollout], holds: [], braked: null, released: null, governors: [], unapproved: null };
+}
+
+interface Site extends AsyncDisposable {
+  readonly remote: Remote;
+  readonly standIn: StandIn;
+  readonly notices: string[];
+  view: FleetView;
+  subjects: SubjectView[];
+  conclusion: PlanReport["conclusion"];
+  /** A process of its own, which remembers nothing of the one before. */
+  start(): HaltedReverts;
+  /** Commits on main. */
+  commit(files: Files, message: string): Promise<string>;
+}
+
+async function openSite(): Promise<Site> {
+  const dir = await tempFolder();
+  const remote = await Remote.create(dir.path);
+  await remote.commit(fleetOf("off"), "first");
+  const standIn = await StandIn.start({ gitDir: remote.path });
+  const { git, origin } = await openMirror(remote.path, join(dir.path, "reconciler"));
+  let days = 0;
+  const site: Site = {
+    remote,
+    standIn,
+    notices: [],
+    view: halted(""),
+    subjects: [subject("a", "exit 1: no bulb")],
+    conclusion: "success",
+    commit: (files, message) => remote.commit(files, message),
+    start: () =>
+      new HaltedReverts({
+        github: appOf(standIn),
+        maker: createRevertMaker(git, origin, () => Date.UTC(2026, 0, ++days)),
+        planner: {
+          plan: async (_base, head) => report({ head, comment: "## The plan\n", conclusion: site.conclusion }),
+        },
+        fleet: { fleet: () => site.view, subjects: () => site.subjects },
+        branch: "main",
+        hide: (text) => text.replaceAll("hunter2", "***"),
+        notice: (message) => void site.notices.push(message),
+      }),
+    async [Symbol.asyncDispose]() {
+      git.objects.close();
+      standIn.fault = null;
+      await standIn[Symbol.asyncDispose]();
+      await dir[Symbol.asyncDispose]();
+    },
+  };
+  return site;
+}
+
+test("a halted commit is offered to be taken back, with hosts, reasons, output and waves, and without secrets", async () => {
+  await using site = await openSite();
+  const commit = await site.commit(fleetOf("on"), "light a");
+  await site.commit(fleetOf("on", { "hosts/b.yaml": localHost("b", { lamp: "off" }) }), "another host");
+  site.view = halted(commit);
+  site.subjects = [subject("a", "exit 1: no bulb, password hunter2"), { ...subject("c", ""), machines: [] }];
+  await site.start().look();
+  const [pull] = site.standIn.pulls.values();
+  assert.equal([pull?.title, pull?.base, pull?.state], ['Revert "light a"', "main", "open"]);
+  assert.is(pull?.branch, `stateward/revert-${commit.slice(0, 12)}`);
+  assert.match(pull?.body ?? "", /canary of 1 after it; 2 hosts done, 0 begun, 1 failed, 37 not begun/);
+  assert.match(
+    pull?.body ?? "",
+    /\*\*`a`\*\*: `lamp` in `off`, target `on`: `StepFailed`\n\n```text\nexit 1: no bulb, password \*\*\*\n```/,
+  );
+  assert.match(pull?.body ?? "", /## The plan/);
+  assert.match(await site.remote.git("show", `${pull?.branch}:hosts/a.yaml`), /lamp: off/);
+  assert.is(await site.remote.git("rev-parse", `${pull?.branch}~1`), await site.remote.git("rev-parse", "main"));
+  assert.is(await site.remote.git("diff", "--name-only", "main", pull?.branch ?? ""), "hosts/a.yaml");
+  await site.remote.fsck();
+});
+
+test("one revert a commit and never two: not after a restart, not when people closed it, not when an answer was lost", async () => {
+  await using site = await openSite();
+  site.view = halted(await site.commit(fleetOf("on"), "light a"));
+  site.standIn.fault = "lost";
+  site.standIn.faultOnly = /^POST .*pulls$/;
+  await site.start().look();
+  site.standIn.fault = null;
+  const first = site.start();
+  await first.look();
+  await first.look();
+  assert.is(site.standIn.pulls.size, 1);
+  for (const pull of site.standIn.pulls.values()) pull.state = "closed";
+  await site.start().look();
+  assert.is(site.standIn.pulls.size, 1);
+});
+
+test("what was interrupted between the push and the pull request goes on with the branch that is there", async () => {
+  await using site = await openSite();
+  site.view = halted(await site.commit(fleetOf("on"), "light a"));
+  site.standIn.fault = "500";
+  site.standIn.faultOnly = /^POST .*pulls$/;
+  const before = await site
+    .start()
+    .look()
+    .then(
+      () => "offered",
+      () => "failed",
+    );
+  assert.is(before, "failed");
+  const pushed = await site.remote.git("for-each-ref", "refs/heads/stateward");
+  site.standIn.fault = null;
+  await site.start().look();
+  assert.is(site.standIn.pulls.size, 1);
+  assert.is(await site.remote.git("for-each-ref", "refs/heads/stateward"), pushed);
+});
+
+test("what cannot be taken back by itself is told once, and nothing is pushed", async () => {
+  await using site = await openSite();
+  const commit = await site.commit(fleetOf("on"), "light a");
+  await site.commit(fleetOf("busy"), "busy instead");
+  site.view = halted(commit);
+  const reverts = site.start();
+  await reverts.look();
+  await reverts.look();
+  assert.is(site.notices.length, 1);
+  assert.match(
+    site.notices[0] ?? "",
+    /cannot be taken back by itself: .*hosts\/a\.yaml:\d+ \(changed by [0-9a-f]+ busy instead\)/,
+  );
+  site.view = halted(await site.commit(fleetOf("off"), "off again"));
+  site.conclusion = "failure";
+  await site.start().look();
+  assert.match(site.notices[1] ?? "", /what would come of it has problems/);
+  assert.is(await site.remote.git("for-each-ref", "refs/heads/stateward"), "");
+  assert.is(site.standIn.pulls.size, 0);
+});
+
+test("commits that came into force together are taken back together, by what the record says was in force before", async () => {
+  await using site = await openSite();
+  const first = await site.remote.git("rev-parse", "main");
+  const dir = join(site.remote.path, "../reconciler");
+  {
+    await using opened = await openStore(site.remote.path, dir);
+    await opened.store.load();
+    await opened.store.append({ ...lampChange("a", "off"), desired: first });
+    await opened.store.flush();
+    await site.commit(fleetOf("on"), "light a");
+    const second = await site.commit(fleetOf("on", { "hosts/b.yaml": localHost("b", { lamp: "on" }) }), "and b");
+    await opened.store.append({ ...lampChange("a", "on"), desired: second });
+    await opened.store.flush();
+    site.view = halted(second);
+  }
+  await site.start().look();
+  const [pull] = site.standIn.pulls.values();
+  assert.is(await site.remote.git("diff", "--name-only", first, pull?.branch ?? ""), "");
+});
+
+test("A3: what hosts say is shown, and never markup", () => {
+  const evil = "`````\n# heading\n<img src=x> @acme/admins [a](https://example.org) #1\n```\n</details>";
+  const rollout = halted("c".repeat(40)).rollouts[0];
+  assert.ok(rollout);
+  const evidence: HaltEvidence = {
+    commit: "c".repeat(40),
+    rollouts: [{ ...rollout, scope: `x/${evil}`, message: evil }],
+    failed: [{ name: evil, machine: evil, state: evil, target: evil, reason: evil, message: evil }],
+  };
+  const kinds = new Set<string>();
+  void marked.walkTokens(marked.lexer(haltReport(evidence)), ({ type }) => void kinds.add(type));
+  assert.equal(
+    [...kinds].filter((kind) => ["html", "link", "image"].includes(kind)),
+    [],
+  );
+  const headings = marked.lexer(haltReport(evidence)).filter(({ type }) => type === "heading");
+  assert.is(headings.length, 2);
+});
+
+test.run();
