@@ -11,7 +11,7 @@ import { propose } from "../plan/proposal.ts";
 import { offlineEnvironment, parseRange, type Revisions, readChange } from "./change-reader.ts";
 import { type CiEvent, isPullNumber, readCiEvent } from "./ci-event.ts";
 import { type GitHubCommandOptions, openGitHub } from "./github.ts";
-import { hiddenIn } from "./hidden.ts";
+import { withoutSecrets } from "./hidden.ts";
 import { print, printJson } from "./output.ts";
 import { workflowCommand } from "./workflow-commands.ts";
 import { type GlobalOptions, openWorkspace, type Workspace } from "./workspace.ts";
@@ -34,7 +34,7 @@ export async function publish(options: PublishOptions, range: string | null): Pr
   const { folder, data, secrets } = workspace;
   const proposal = await offline(async () => {
     const input = await readChange({ folder, cache: join(data, "cache"), record: options.record ?? null }, revisions);
-    return hiddenIn(propose(input), (text) => secrets.hide(text));
+    return withoutSecrets(propose(input), secrets);
   });
   const report = planReport(proposal);
   const said = await say(options, { workspace, event, number, report, proposal });
