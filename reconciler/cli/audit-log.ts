@@ -118,8 +118,11 @@ async function readCommits(
   const found: RecordCommit[] = [];
   for (let tip: string | null = source.observed; tip !== null; ) {
     const left = range.commitsMax - found.length;
-    const archived = await archivedBefore(git, tip);
-    const commits = await readOne(git, [tip, ...paths], { ...range, commitsMax: left + 1 });
+    // Each of the two goes through the whole history: side by side.
+    const [archived, commits]: [Awaited<ReturnType<typeof archivedBefore>>, RecordCommit[]] = await Promise.all([
+      archivedBefore(git, tip),
+      readOne(git, [tip, ...paths], { ...range, commitsMax: left + 1 }),
+    ]);
     // The new root of an archive has all files, and changed none.
     found.push(...commits.filter(({ commit }) => commit !== archived?.root));
     if (found.length >= range.commitsMax || archived === null) break;
