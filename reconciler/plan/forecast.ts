@@ -113,6 +113,9 @@ export function recordedWorld(world: Pick<World, "now" | "desired" | "records">)
   return worldOf(recordedParts(world));
 }
 
+/** Of a fleet, there are many. */
+const nothing = {};
+
 /** The same without the sums over the fleet, which cost the most of it. */
 export function recordedParts(
   world: Pick<World, "now" | "desired" | "records">,
@@ -128,9 +131,9 @@ export function recordedParts(
       message: "",
       incarnation,
       sequence: null,
-      states: {},
-      checks: {},
-      facts: {},
+      states: nothing,
+      checks: nothing,
+      facts: nothing,
     });
   }
   return { ...world, reports, fleet: world.records.get(fleetName)?.fleet ?? emptyFleet };

@@ -382,23 +382,20 @@ function hasAutomatic({ desired }: World, machine: string): boolean {
 }
 
 function stuckIn(world: World): Stuck[] {
-  return subjectNames(world).flatMap((name) => {
+  const stuck: Stuck[] = [];
+  for (const name of subjectNames(world)) {
     const subject = subjectOf(world, name);
     const record = world.records.get(name);
-    return [...(subject?.machines ?? [])].flatMap(([machine, target]): Stuck[] => {
+    for (const [machine, target] of subject?.machines ?? []) {
       const entry = record?.machines[machine];
-      if (target === null || entry?.state === target) return [];
+      if (target === null || entry?.state === target) continue;
       const ready = entry === undefined ? null : readyOf(entry);
-      return [
-        {
-          subject: name,
-          machine,
-          reason: ready?.reason ?? "NotSeen",
-          message: ready?.message ?? `nothing is known of it at ${isoTime(world.now)}`,
-        },
-      ];
-    });
-  });
+      const reason = ready?.reason ?? "NotSeen";
+      const message = ready?.message ?? `nothing is known of it at ${isoTime(world.now)}`;
+      stuck.push({ subject: name, machine, reason, message });
+    }
+  }
+  return stuck;
 }
 
 /** A binary heap of events, the earliest first; those of one time in the order in which they were put in. */
