@@ -96,9 +96,31 @@ async function readFrom(
   const times = await Promise.all([to, ...(record === null ? [] : [record])].map((commit) => timeOf(git, commit)));
   return {
     ...commits,
+    signers: await signersChanged(git, commits),
     record: record === null || read === null ? null : { commit: record, subjects: read.subjects },
     now: Math.max(...times),
   };
+}
+
+/** No more of such a file is shown than this, in bytes. */
+const signersMax = 256 * 1024;
+
+/** Files that one of the two commits names for its signers, and that they have otherwise. */
+async function signersChanged(
+  git: Git,
+  { base, head }: Pick<ProposalInput, "base" | "head">,
+): Promise<NonNullable<ProposalInput["signers"]>> {
+  const named = [base, head].flatMap((side) => side?.loaded.repository.settings.verify?.signers ?? []);
+  const textAt = async (side: typeof base, path: string): Promise<string> => {
+    const blob = side === null ? null : await git.objects.read(`${side.commit}:${path}`);
+    return blob?.type === "blob" ? blob.data.subarray(0, signersMax).toString() : "";
+  };
+  const read = async (path: string): Promise<NonNullable<ProposalInput["signers"]>[number]> => {
+    const [before, after] = await Promise.all([textAt(base, path), textAt(head, path)]);
+    return { path, before, after };
+  };
+  const files = await Promise.all([...new Set(named)].map(read));
+  return files.filter(({ before, after }) => before !== after);
 }
 
 /** A cache that keeps what the base says: of the head, only a few documents are others, and they are the base of the next change. */

@@ -64,7 +64,7 @@ function headline(proposal: Proposal): Block {
 
 function effectRows({ counts, added, removed, machines, changes }: Proposal): [string, string][] {
   const changed = machines.filter(({ change }) => change !== null).length;
-  const settings = changes.some(({ kind }) => kind === "settings" || kind === "holidays");
+  const settings = changes.some(({ kind }) => kind === "settings" || kind === "holidays" || kind === "signers");
   return [
     ["Hosts that would move", `${counts.moved} of ${counts.hosts}`],
     ["Unchanged", `${counts.unchanged}${counts.underWay > 0 ? `, and ${counts.underWay} on their way already` : ""}`],

@@ -120,8 +120,8 @@ export interface ProposedPlay {
 
 /** Values that change in the same way, as canonical YAML with secrets hidden. */
 export interface ValueChange {
-  readonly kind: "host" | "group" | "machine" | "settings" | "holidays";
-  /** Whose they are, in name order; the path of the file for settings and holidays. */
+  readonly kind: "host" | "group" | "machine" | "settings" | "holidays" | "signers";
+  /** Whose they are, in name order; the path of the file for settings, holidays and signers. */
   readonly names: readonly string[];
   /** Empty for what is added. */
   readonly before: string;

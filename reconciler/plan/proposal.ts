@@ -9,7 +9,7 @@ import type { Host, Repository } from "../model/types.ts";
 import { assumedRecords } from "./assumed.ts";
 import { recordedParts } from "./forecast.ts";
 import { hindrancesOf, playOf, rolloutsOf } from "./proposed-spread.ts";
-import { graphsOf, valuesChanged } from "./proposed-values.ts";
+import { graphsOf, type SignersChange, valuesChanged } from "./proposed-values.ts";
 import { noPathsIn, type Ways, waysOf } from "./proposed-ways.ts";
 import { lazyWorldOf } from "./tally.ts";
 import type { World } from "./world.ts";
@@ -20,6 +20,8 @@ export interface ProposalInput {
   readonly head: DesiredCommit;
   /** What is recorded, and the commit of `observed` that says it; null where nothing is known of any host. */
   readonly record: { readonly commit: string; readonly subjects: ReadonlyMap<string, SubjectRecord> } | null;
+  /** Files that say who may sign commits, where the two commits have them otherwise. */
+  readonly signers?: readonly SignersChange[];
   /** Milliseconds since the epoch. */
   readonly now: number;
   /** The change is not played beyond so many transitions. */
@@ -58,7 +60,7 @@ export function propose(input: ProposalInput): Proposal {
     unowned: concerned.unowned,
     added: isRefused ? nobody : concerned.added,
     removed: isRefused ? nobody : concerned.removed,
-    changes: valuesChanged(base?.loaded ?? null, head.loaded),
+    changes: valuesChanged(base?.loaded ?? null, head.loaded, input.signers ?? []),
     machines: isRefused ? [] : graphsOf(base?.loaded ?? null, head.loaded, ways.moves),
   };
 }

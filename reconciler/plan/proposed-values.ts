@@ -6,9 +6,21 @@ import { changedTexts, hostDocument, sameValue, textsOf } from "../model/value-t
 
 type Kind = ValueChange["kind"];
 
+/** The file that says who may sign commits of main, as two commits have it. */
+export interface SignersChange {
+  readonly path: string;
+  readonly before: string;
+  readonly after: string;
+}
+
 /** Values that differ, hosts that change alike together; the fleet's own first, then machines, groups and hosts. */
-export function valuesChanged(base: LoadedRepository | null, head: LoadedRepository): ValueChange[] {
+export function valuesChanged(
+  base: LoadedRepository | null,
+  head: LoadedRepository,
+  signers: readonly SignersChange[],
+): ValueChange[] {
   const changes = new Changes();
+  for (const { path, before, after } of signers) changes.put("signers", path, [before, after]);
   for (const path of ["stateward.yaml", "holidays.yaml"]) {
     const kind = path === "stateward.yaml" ? "settings" : "holidays";
     if (head.entries.get(path)?.kind !== "invalid") changes.add(kind, path, valueAt(base, path), valueAt(head, path));
@@ -32,7 +44,7 @@ export function valuesChanged(base: LoadedRepository | null, head: LoadedReposit
   return changes.sorted();
 }
 
-const kinds: readonly Kind[] = ["settings", "holidays", "machine", "group", "host"];
+const kinds: readonly Kind[] = ["signers", "settings", "holidays", "machine", "group", "host"];
 
 class Changes {
   private readonly found = new Map<string, { kind: Kind; names: string[]; before: string; after: string }>();
@@ -54,7 +66,7 @@ class Changes {
     if (!sameValue(a, b)) this.put("host", name, changedTexts(a, b));
   }
 
-  private put(kind: Kind, name: string, [before, after]: readonly [string, string]): void {
+  put(kind: Kind, name: string, [before, after]: readonly [string, string]): void {
     const key = JSON.stringify([kind, before, after]);
     const change = this.found.get(key) ?? { kind, names: [], before, after };
     this.found.set(key, change);

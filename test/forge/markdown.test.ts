@@ -1,6 +1,6 @@
 // The plan of a change on a pull request: nothing that comes from data is markup there, and all of it fits.
 import { constant, property as given, oneof, assert as property, string } from "fast-check";
-import { lexer, type Token } from "marked";
+import { lexer } from "marked";
 import * as assert from "uvu/assert";
 import { textMax } from "../../reconciler/forge/block.ts";
 import { cell, code, fenced, htmlCode, mermaidLabel } from "../../reconciler/forge/escape.ts";
@@ -9,6 +9,7 @@ import { planReport } from "../../reconciler/forge/plan-report.ts";
 import { valueDiff } from "../../reconciler/forge/value-diff.ts";
 import type { PlanReport } from "../../reconciler/model/forge.ts";
 import type { Proposal, ProposedMachine } from "../../reconciler/model/proposal.ts";
+import { isSafe, tokens } from "../support/safe-markdown.ts";
 import { suite } from "../support/suite.ts";
 
 const test = suite("markdown");
@@ -32,38 +33,6 @@ const hostile = oneof(
   constant("&#64;octocat &lt;b&gt; &amp;"),
   constant("x".repeat(5000)),
 );
-
-/** Every token of a text, those in others included. */
-function tokens(text: string): Token[] {
-  const all: Token[] = [];
-  const visit = (list: readonly Token[]): void => {
-    for (const token of list) {
-      all.push(token);
-      if ("tokens" in token && token.tokens) visit(token.tokens);
-      if (token.type === "list") for (const item of token.items as Token[]) visit([item]);
-      if (token.type === "table")
-        for (const part of [...token.header, ...token.rows.flat()] as { tokens: Token[] }[]) visit(part.tokens);
-    }
-  };
-  visit(lexer(text));
-  return all;
-}
-
-/** HTML that the renderer writes itself; whatever data is in it is letters, digits and numbers of characters. */
-const ownHtml =
-  /^(<details><summary>(host|group|machine|settings|holidays|What is unchanged and new)[ A-Za-z0-9,]*(<code>[A-Za-z0-9 _&#;-]*<\/code>[A-Za-z0-9 ,]*)?<\/summary>\s*|<\/details>\s*)$/;
-
-/** Nothing of the text is a link, an image, HTML of others, or a mention outside of code. */
-function isSafe(text: string, where: string): void {
-  for (const token of tokens(text)) {
-    assert.not.ok(["link", "image", "def"].includes(token.type), `${where}: ${token.type} ${token.raw.slice(0, 200)}`);
-    if (token.type === "html") assert.match(token.raw, ownHtml, where);
-    if (token.type !== "text" && token.type !== "escape") continue;
-    // Text with texts in it is looked at in its parts.
-    if ("tokens" in token && token.tokens) continue;
-    assert.not.match(token.raw, /[@#]|https?:|www\.|[0-9a-f]{20}/i, where);
-  }
-}
 
 const place = (text: string): Proposal["errors"][number] => ({
   file: text,
