@@ -102,7 +102,12 @@ add("explain <host> [field]", "where a value that applies to a host comes from: 
   done(explain(all(command), name, field ?? null)),
 );
 
-add("run", "run the reconciler", ["run", "run --once", "run --repository ssh://git@example.org/fleet.git"])
+add("run", "run the reconciler", [
+  "run",
+  "run --once",
+  "run --repository ssh://git@example.org/fleet.git",
+  "run --github acme/fleet --github-app-id 1234 --github-app-key-file app.pem",
+])
   .option("--once", "end when the fleet is at rest: 0 if all is in target, 1 with the reasons if not")
   .option("--timeout <seconds>", "end --once with 1 after this time", seconds, "600")
   .option("--take-over", "lead at once, without waiting until whoever led before is silent")
@@ -111,6 +116,12 @@ add("run", "run the reconciler", ["run", "run --once", "run --repository ssh://g
     "--signing-key <file>",
     "sign the commits of the record: an OpenSSH private key without a passphrase, or the .pub of one that an ssh-agent holds (default: STATEWARD_SIGNING_KEY_FILE)",
   )
+  .option("--github <owner/name>", "look after the pull requests of this repository on GitHub (or STATEWARD_GITHUB)")
+  .option("--github-api <url>", "address of GitHub's REST interface (default: that of github.com)")
+  .option("--github-app-id <id>", "id of the GitHub App that it acts as")
+  .option("--github-app-key-file <file>", "private key of the app, in a file that nobody else may read")
+  .option("--github-token-file <file>", "a token in place of an app (default: STATEWARD_GITHUB_TOKEN)")
+  .option("--no-revert", "do not open a pull request that takes a commit back whose rollout was halted")
   .action((_options, command: Command) => {
     endsAtOnce = true;
     return done(run(all(command)));

@@ -13,13 +13,14 @@ import { Git } from "../record/git.ts";
 import { removeStaleLocks } from "../record/mirror.ts";
 import { syncOrigin } from "../record/origin.ts";
 import { isCorrupt } from "../record/remote.ts";
+import type { ForgeOptions } from "./forge.ts";
 import { takeLock } from "./lock.ts";
 import { bar, eventLine, gathered, paint, print, shown } from "./output.ts";
 import { version } from "./version.ts";
 import { type Reconciler, startReconciler } from "./wire.ts";
 import { type GlobalOptions, openWorkspace, type Workspace } from "./workspace.ts";
 
-export interface RunOptions extends GlobalOptions {
+export interface RunOptions extends GlobalOptions, ForgeOptions {
   readonly once?: boolean;
   readonly listen?: string;
   readonly takeOver?: boolean;
@@ -67,6 +68,7 @@ async function runOnce(
     notice: report.notice,
     alert: report.alert,
     isRestart,
+    forge: options,
     ...(options.listen ? { listen: options.listen } : {}),
     ...(options.takeOver ? { takeOver: true } : {}),
     ...signingKeyOf(options),

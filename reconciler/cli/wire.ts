@@ -32,6 +32,7 @@ import { TipsFile } from "../record/tips.ts";
 import { createApp } from "../server/app.ts";
 import { loadTokenKey } from "../server/tokens.ts";
 import { documentVersion } from "./document-version.ts";
+import { createForge, type Forge, type ForgeOptions } from "./forge.ts";
 import { SteadyClock } from "./steady-clock.ts";
 import { version } from "./version.ts";
 import { createLoader, hookSecretFile, tokenKeyFile, type Workspace } from "./workspace.ts";
@@ -48,6 +49,8 @@ export interface WireOptions {
   readonly takeOver?: boolean;
   /** File with the key that signs the commits of the record. */
   readonly signingKey?: string;
+  /** GitHub, where pull requests are looked after. */
+  readonly forge?: ForgeOptions;
   /** This process has run a reconciler before: a remote that fails now and then does not end it. */
   readonly isRestart?: boolean;
 }
@@ -104,6 +107,7 @@ export async function startReconciler(options: WireOptions): Promise<Reconciler>
   leading.catch(() => {});
   await engine.poll();
   const fleet = new Fleet(engine, clock);
+  const { coordination, forge } = peopleOf(options, { git, engine, fleet, clock });
   const maintenance = maintain(git, record, options.notice);
   const schedule = new PollSchedule(engine);
   clock.watch((message) => {
@@ -111,19 +115,16 @@ export async function startReconciler(options: WireOptions): Promise<Reconciler>
     engine.listenAnew();
     schedule.again();
   });
-  const shutDown = ending(engine, record, hosts, [clock, schedule, maintenance]);
-  const app = await listen(options, {
-    fleet,
-    engine,
-    instance,
-    clock,
-    repository: { wake: () => void engine.poll(), archive: () => record.archive(new Date()) },
-  }).catch(async (error: unknown) => {
+  const shutDown = ending(engine, record, hosts, [clock, schedule, maintenance, forge]);
+  const repository = { wake: () => void engine.poll(), archive: () => record.archive(new Date()) };
+  const about = { fleet, engine, coordination, forge, instance, repository };
+  const app = await listen(options, about).catch(async (error: unknown) => {
     await shutDown(null).catch(() => {});
     throw error;
   });
   serves();
   maintenance.start();
+  forge.start();
   const stop = (): Promise<void> => shutDown(app);
   // Whoever is told that it serves finds it leading, or knows that it stands by.
   await Promise.race([leading, record.waiting]).catch(async (error: unknown) => {
@@ -140,6 +141,22 @@ export async function startReconciler(options: WireOptions): Promise<Reconciler>
     isDamaged: () => isDamaged,
     stop,
   };
+}
+
+/** By whom people are heard, here and on GitHub. */
+function peopleOf(
+  { workspace, forge, notice }: WireOptions,
+  {
+    git,
+    engine,
+    fleet,
+    clock,
+  }: { readonly git: Git; readonly engine: Engine; readonly fleet: Fleet; readonly clock: Clock },
+): { readonly coordination: Coordination; readonly forge: Forge } {
+  const coordination = new Coordination(engine, clock, (text) => hideAll(workspace, engine, text));
+  const settings = (): Settings["github"] | null => engine.settings()?.github ?? null;
+  const parts = { git, fleet, coordination, settings, now: () => clock.now(), notice };
+  return { coordination, forge: createForge(forge ?? {}, workspace, parts) };
 }
 
 /** What ends a reconciler in order, with its HTTP interface if it has one yet. */
@@ -349,14 +366,15 @@ function hideAll({ secrets }: Workspace, engine: Engine, text: string): string {
 interface Served {
   readonly fleet: Fleet;
   readonly engine: Engine;
+  readonly coordination: Coordination;
+  readonly forge: Forge;
   readonly instance: string;
-  readonly clock: Clock;
   readonly repository: RepositoryControl;
 }
 
 async function listen(
   { workspace, listen: wanted }: WireOptions,
-  { fleet, engine, instance, clock, repository }: Served,
+  { fleet, engine, coordination, forge, instance, repository }: Served,
 ): Promise<FastifyInstance> {
   const key = await loadTokenKey(tokenKeyFile(workspace));
   const secret = (await readFile(hookSecretFile(workspace)).catch(() => null))?.toString().trim() ?? "";
@@ -364,10 +382,9 @@ async function listen(
   const address = wanted ?? engine.settings()?.http.listen ?? "127.0.0.1:8640";
   const stateAccess = (): "token" | "open" => engine.settings()?.http.stateAccess ?? "token";
   for (const value of [key.toString("hex"), secret]) workspace.secrets.add(value);
-  const coordination = new Coordination(engine, clock, (text) => hideAll(workspace, engine, text));
   const hide = (text: string): string => workspace.secrets.hide(text);
   const said = { fleet, coordination, key, stateAccess, version, instance, repository, hookSecret, hide };
-  const app = await createApp(said);
+  const app = await createApp({ ...said, forge: forge.service });
   const [host, port] = [
     address.slice(0, address.lastIndexOf(":")),
     Number(address.slice(address.lastIndexOf(":") + 1)),

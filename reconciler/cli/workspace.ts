@@ -178,7 +178,7 @@ async function viewRecord(workspace: Workspace, dir: string): Promise<RecordMirr
 }
 
 /** What a reconciler's mirror has need not be fetched again; its index of commits serves as well. */
-async function borrowObjects(dir: string, objects: string): Promise<void> {
+export async function borrowObjects(dir: string, objects: string): Promise<void> {
   const file = join(dir, "objects", "info", "alternates");
   if (!(await exists(objects))) await rm(file, { force: true });
   else if (!(await exists(file))) await writeFile(file, `${objects}\n`);

@@ -35,7 +35,7 @@ export async function carryApproval({
     const { approvedBy } = await desk.attend(pull);
     const [first] = approvedBy;
     // GitHub says which pull request it was; that nothing else came in with it is seen in the commits themselves.
-    if (first === undefined || !(await source.merges(waiting.commit, pull.head))) continue;
+    if (first === undefined || !(await source.merges(waiting.commit, pull))) continue;
     try {
       await coordination.approve(waiting.commit, `${approvedBy.join(", ")} (pull request ${pull.number})`);
       return pull.number;

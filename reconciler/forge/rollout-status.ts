@@ -76,7 +76,7 @@ export class RolloutStatus {
     const of = rollouts.filter((rollout) => rollout.commit === commit);
     const known = this.shown.get(commit) ?? textOf(await this.options.github.status(commit, statusName));
     const size = Number(/\b\d+\/(\d+) hosts?\b/.exec(known)?.[1] ?? 0);
-    if (of.length > 0) return standingOf(of, size);
+    if (of.length > 0) return standingOf(of, size > 0 ? size : this.sizeOf(of));
     if (commit !== inForce)
       return { state: "error", description: `superseded by ${inForce.slice(0, 8)} before its end` };
     if (size > 0) return { state: "success", description: `${size}/${hostsText(size)}` };
@@ -84,6 +84,13 @@ export class RolloutStatus {
     const isNew = this.newest !== commit;
     this.newest = commit;
     return isNew && known === "" ? null : { state: "success", description: "no host had to move" };
+  }
+
+  /** Hosts of rollouts that were over before anything was said of them; 0 for those that are still counted. */
+  private sizeOf(rollouts: readonly RolloutView[]): number {
+    if (rollouts.some(({ phase }) => phase !== "done")) return 0;
+    const counts = this.counts(this.options.fleet.subjects(), new Set(rollouts.map(({ scope }) => wantedIn(scope))));
+    return [...counts.values()].reduce((total, count) => total + count.total, 0);
   }
 
   private async tellCommit(commit: string, standing: Standing): Promise<void> {
@@ -111,17 +118,17 @@ export class RolloutStatus {
     this.countedAt = now();
     const subjects = this.options.fleet.subjects();
     for (const [commit, standing] of standings) {
-      const machines = new Set(concerned.filter((each) => each.commit === commit).map(({ scope }) => machineOf(scope)));
-      for (const [environment, count] of this.counts(subjects, machines))
+      const wanted = new Set(concerned.filter((each) => each.commit === commit).map(({ scope }) => wantedIn(scope)));
+      for (const [environment, count] of this.counts(subjects, wanted))
         await this.tellEnvironment(commit, environment, standingIn(count, standing));
     }
     return true;
   }
 
-  private counts(subjects: readonly SubjectView[], machines: ReadonlySet<string>): Map<string, Count> {
+  private counts(subjects: readonly SubjectView[], wanted: ReadonlySet<string>): Map<string, Count> {
     const counts = new Map<string, Count>();
     for (const { kind, region, machines: carried } of subjects) {
-      const meant = carried.filter(({ machine, target }) => target !== null && machines.has(machine));
+      const meant = carried.filter(({ machine, target }) => target !== null && wanted.has(`${machine}=${target}`));
       if (kind !== "host" || meant.length === 0) continue;
       const environment = this.options.environmentOf(region);
       const { done = 0, total = 0 } = counts.get(environment) ?? {};
@@ -220,9 +227,9 @@ const textOf = (status: CommitStatus | null): string =>
 const isOpen = ({ phase, hosts }: RolloutView): boolean =>
   phase === "halted" || (phase !== "done" && hosts.pending + hosts.active > 0);
 
-/** `GROUP/MACHINE=TARGET`, or without the target. */
-function machineOf(scope: string): string {
-  return scope.slice(scope.indexOf("/") + 1).replace(/=.*$/, "");
+/** `MACHINE=TARGET` of a scope, which may stand behind the name of a group. */
+function wantedIn(scope: string): string {
+  return scope.slice(scope.indexOf("/") + 1);
 }
 
 function waiting(message: string): Standing {

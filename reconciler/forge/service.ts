@@ -19,9 +19,10 @@ export interface ForgeServiceOptions extends Pick<RolloutStatusOptions, "environ
   readonly coordination: CoordinationReader & CoordinationWriter;
   /** Branch that is followed; pull requests to others are left alone. */
   readonly branch: string;
-  readonly publish: Omit<PublishSettings, "notice">;
   /** Offers to take back what was halted; absent where nobody wants that. */
   readonly reverts?: { look(): Promise<void> };
+  /** As the settings in force say. */
+  readonly publish: () => Omit<PublishSettings, "notice">;
   readonly notice: (message: string) => void;
   readonly times?: Partial<ForgeTimes>;
 }
@@ -56,7 +57,7 @@ const triesMax = 5;
 
 /** What is known of an open pull request; lost with a restart, which costs a look at each. */
 interface Known {
-  /** Both commits that were planned last. */
+  /** Newest commit of the branch, and that of its base, of the last plan. */
   planned: string;
   /** The plan of those, by which nothing is planned twice. */
   report: PlanReport | null;
@@ -198,7 +199,7 @@ export class ForgeService implements ForgeWaker {
     const open = found.entries.slice(0, pullsMax).map(pullRequestOf);
     for (const number of this.pulls.keys()) if (!open.some((pull) => pull.number === number)) this.pulls.delete(number);
     for (const { number, head, base } of open)
-      this.note(number, !(this.pulls.get(number)?.planned.startsWith(`${head} ${base.commit}`) ?? false));
+      this.note(number, this.pulls.get(number)?.planned !== `${head} ${base.commit}`);
     this.tag = found.tag;
   }
 
@@ -238,17 +239,17 @@ export class ForgeService implements ForgeWaker {
     }
     // First the words, then the plan that may be another one: a word is about what could be seen when it was said.
     const { wantsPlan, approvedBy } = await this.desk.attend(pull);
-    const { base, head } = await source.fetch(number);
-    if (head !== pull.head) {
+    const planned = `${pull.head} ${pull.base.commit}`;
+    if (wantsPlan || known.report === null || known.planned !== planned) {
+      const { base, head } = await source.fetch(number);
       // Somebody has just pushed.
-      known.isDue = true;
-      return;
+      known.isDue = head !== pull.head;
+      if (known.isDue) return;
+      known.report = await planner.plan(base, head);
+      known.planned = planned;
     }
-    const planned = `${head} ${pull.base.commit} ${base}`;
-    if (wantsPlan || known.report === null || known.planned !== planned) known.report = await planner.plan(base, head);
-    known.planned = planned;
     const notice = (message: string): void => this.tellOnce(message);
-    await publishPlan(github, number, approved(known.report, approvedBy), { ...publish, notice });
+    await publishPlan(github, number, approved(known.report, approvedBy), { ...publish(), notice });
   }
 
   private failed(error: unknown): void {

@@ -57,10 +57,10 @@ export interface PullRequestSource {
   /** Newest commit of a pull request, and the one of the desired branch from which it goes out. Rejects with a Failure. */
   fetch(number: number): Promise<{ readonly base: string; readonly head: string }>;
   /**
-   * True when a commit is nothing but the merge of `head`: it has its files, or it descends from it and has the files that Git makes of
+   * True when a commit is nothing but the merge of a pull request: it has the files of its `head`, or it descends from it and has the files that Git makes of
    * both sides without a conflict.
    */
-  merges(commit: string, head: string): Promise<boolean>;
+  merges(commit: string, of: { readonly number: number; readonly head: string }): Promise<boolean>;
 }
 
 /** Told by a hook that something happened on a Git host. What it is, is looked at there: the hook's own words count for nothing. */

@@ -429,6 +429,29 @@ export const settingsSchema: JsonSchema = file(
           description: "Who may use /state: holders of a token (default), or anyone who can connect",
         },
       }),
+      github: object(
+        {
+          environments: {
+            type: "object",
+            propertyNames: { pattern: namePattern },
+            maxProperties: 1000,
+            additionalProperties: { type: "string", pattern: "^[A-Za-z0-9][A-Za-z0-9 ._-]{0,99}$" },
+            description: "Environment of a region's deployments, by region; default the region's name",
+          },
+          owners: {
+            type: "object",
+            maxProperties: 1000,
+            additionalProperties: {
+              type: "string",
+              pattern: "^[A-Za-z0-9][A-Za-z0-9-]{0,38}(/[A-Za-z0-9][A-Za-z0-9._-]{0,99})?$",
+            },
+            description: "Login, or organisation/team, that is asked for a review, by owner of the hosts concerned",
+          },
+          labels: { type: "boolean", description: "Whether pull requests get labels; default true" },
+          reviews: { type: "boolean", description: "Whether owners are asked for reviews; default true" },
+        },
+        { description: "What is said on pull requests; where GitHub is, and whose token is used, are options of run" },
+      ),
       local: object({ root: text("Folder of the hosts with transport local; default .stateward-hosts") }),
       ssh: object({
         user: { type: "string", pattern: "^[a-z_][a-z0-9_-]{0,31}$", description: "Login name where a host has none" },

@@ -78,6 +78,12 @@ interface RawSettings {
   windows?: RawWindow[];
   holidays?: Record<string, string>;
   verify?: { signers?: string; since: string };
+  github?: {
+    environments?: Record<string, string>;
+    owners?: Record<string, string>;
+    labels?: boolean;
+    reviews?: boolean;
+  };
 }
 
 /** A host from a value that passed `hostSchema`. */
@@ -190,6 +196,7 @@ export function parseSettings(value: unknown, holidays: unknown = null): Setting
       withinMs: parseDuration(raw.flapping?.within ?? "10m"),
     },
     verify: raw.verify === undefined ? null : { signers: "allowed_signers", ...raw.verify },
+    github: { environments: {}, owners: {}, labels: true, reviews: true, ...raw.github },
   };
 }
 

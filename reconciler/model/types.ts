@@ -286,6 +286,7 @@ export interface Settings {
   readonly flapping: { readonly limit: number; readonly automatic: number; readonly withinMs: number };
   /** Null where commits need no signature. */
   readonly verify: Verify | null;
+  readonly github: GitHubSettings;
 }
 
 /** Who has to have signed the commits of `main`. */
@@ -294,6 +295,16 @@ export interface Verify {
   readonly signers: string;
   /** Commit, 40 hexadecimal digits, up to which history is not judged. */
   readonly since: string;
+}
+
+/** What is said on pull requests, and to whom. Where GitHub is, and by whose credentials it is spoken to, stands in no commit. */
+export interface GitHubSettings {
+  /** Name of the environment by region; that of a region which is not named is its own. */
+  readonly environments: Readonly<Record<string, string>>;
+  /** Login, or `organisation/team`, by owner. */
+  readonly owners: Readonly<Record<string, string>>;
+  readonly labels: boolean;
+  readonly reviews: boolean;
 }
 
 /** A whole state repository at one commit, parsed and checked. */

@@ -199,7 +199,9 @@ test("B3: the word is carried to the merge commit that waits, when that is nothi
   };
   let merges = false;
   const options = { github: rig.github, coordination, branch: "main" };
-  const source = { merges: async (commit: string, of: string) => merges && commit === merge && of === head };
+  const source = {
+    merges: async (commit: string, of: { head: string }) => merges && commit === merge && of.head === head,
+  };
   const carry = (): Promise<number | null> => carryApproval({ ...options, source, desk: rig.desk() });
   rig.standIn.addComment(1, "bea", "/stateward approve");
   await rig.attend();

@@ -93,6 +93,13 @@ test("a rollout is followed to its end, with a deployment for each environment",
   ]);
 });
 
+test("a rollout that was over before anything was said of it is counted all the same", async () => {
+  await using rig = await start();
+  rig.fleet.at(40, { phase: "done", hosts: { pending: 0, active: 0, done: 0, failed: 0, parked: 0 } });
+  await rig.begin().tell();
+  assert.equal(rig.said(), ["success 40/40 hosts"]);
+});
+
 test("what did not change costs no request", async () => {
   await using rig = await start();
   const status = rig.begin();

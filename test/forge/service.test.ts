@@ -52,7 +52,7 @@ async function start(times: Partial<ForgeTimes> = {}) {
       await git(mirror, "fetch", "--quiet", url, "+main:main", `+refs/pull/${number}/head:pull`);
       return { base: await git(mirror, "merge-base", "main", "pull"), head: await git(mirror, "rev-parse", "pull") };
     },
-    merges: async (of, head) => (await git(bare, "rev-parse", `${of}^2`)) === head,
+    merges: async (of, { head }) => (await git(bare, "rev-parse", `${of}^2`)) === head,
   };
   const service = new ForgeService({
     github: appOf(standIn),
@@ -66,7 +66,7 @@ async function start(times: Partial<ForgeTimes> = {}) {
     fleet: { health: () => site.health, subjects: (): SubjectView[] => [], subject: () => null, isIn: () => false },
     coordination: coordinationOf(site),
     branch: "main",
-    publish: { owners: {}, labels: true, reviews: true },
+    publish: () => ({ owners: {}, labels: true, reviews: true }),
     environmentOf: () => "production",
     now: () => Date.now(),
     notice: (message) => void site.notices.push(message),

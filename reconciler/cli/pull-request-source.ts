@@ -1,0 +1,82 @@
+// The commits of pull requests, in a bare repository of their own: whatever a branch holds, the mirror is not touched. Objects are read
+// there, and nothing of them is checked out or run (A3).
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { runProcess } from "../adapters/process.ts";
+import { Failure } from "../model/failure.ts";
+import type { PullRequestSource } from "../model/forge.ts";
+import type { Git } from "../record/git.ts";
+import { openBare } from "../record/mirror.ts";
+import { GitRemote } from "../record/remote.ts";
+import { borrowObjects, type Workspace } from "./workspace.ts";
+
+/** After so many fetches the repository is made anew: branches that are gone leave their objects behind. */
+const fetchesMax = 500;
+const mainRef = "refs/stateward/main";
+
+export class PullRequestMirror implements PullRequestSource {
+  /** Folder of the bare repository. */
+  readonly dir: string;
+  private readonly workspace: Workspace;
+  private git: Git | null = null;
+  private fetches = 0;
+
+  constructor(workspace: Workspace) {
+    this.workspace = workspace;
+    this.dir = join(workspace.data, "pull-requests.git");
+  }
+
+  async fetch(number: number): Promise<{ base: string; head: string }> {
+    const git = await this.open();
+    const remote = new GitRemote(git, this.workspace.remote);
+    const ref = `refs/stateward/pull/${number}`;
+    await remote.fetch("refs/heads/main", mainRef);
+    await remote.fetch(`refs/pull/${number}/head`, ref);
+    const { id: head } = await git.objects.need(ref, "commit");
+    const result = await git.try(["merge-base", mainRef, head]);
+    const base = result.stdout.trim();
+    if (result.exit === 0 && /^[0-9a-f]{40}$/.test(base)) return { base, head };
+    throw new Failure("invalid", `pull request ${number} has no history in common with main`, {
+      reason: "NoCommonHistory",
+      hint: "make its branch from main",
+    });
+  }
+
+  async merges(commit: string, { number, head }: { readonly number: number; readonly head: string }): Promise<boolean> {
+    let git = await this.open();
+    if ((await git.resolve(head)) === null) {
+      await this.fetch(number);
+      git = await this.open();
+    }
+    const merged = await treeOf(git, commit);
+    if (merged === (await treeOf(git, head))) return true;
+    const [, ...parents] = (await git.run(["rev-list", "--parents", "-1", "--end-of-options", commit]))
+      .trim()
+      .split(" ");
+    const [ours = "", theirs = ""] = parents;
+    if (parents.length !== 2 || theirs !== head) return false;
+    // Git before 2.38 cannot say: then the word of a person is asked for again.
+    const result = await git.try(["merge-tree", "--write-tree", "--end-of-options", ours, theirs]);
+    return result.exit === 0 && result.stdout.trim() === merged;
+  }
+
+  close(): void {
+    this.git?.objects.close();
+    this.git = null;
+  }
+
+  /** What an earlier run has left is not used: it may have been killed at any moment. */
+  private async open(): Promise<Git> {
+    if (this.git !== null && this.fetches++ < fetchesMax) return this.git;
+    this.close();
+    await rm(this.dir, { recursive: true, force: true });
+    this.git = await openBare(this.dir, runProcess, this.workspace.git);
+    this.fetches = 0;
+    await borrowObjects(this.dir, join(this.workspace.data, "mirror.git", "objects"));
+    return this.git;
+  }
+}
+
+async function treeOf(git: Git, commit: string): Promise<string> {
+  return (await git.objects.need(`${commit}^{tree}`, "tree")).id;
+}
