@@ -32,6 +32,7 @@ export function planReport(proposal: Proposal): PlanReport {
     comment: `${packed.text}${said}`,
     details: rest.length === 0 ? "" : details.text,
     annotations: [...errors, ...warnings].map(annotationOf),
+    removes: proposal.removed.hosts.length > 0,
     owners,
   };
 }
