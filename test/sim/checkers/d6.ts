@@ -94,6 +94,8 @@ function forget(
     doubted.delete(process);
   };
   if (event.kind === "started" && event.fresh) drop(event.process);
+  // The answer that told it may never have come, and the next one says that all is well.
+  if (event.kind === "restored" && event.branch === branch) doubted.clear();
   if (event.kind === "accepted-history" && event.branch === branch)
     drop(event.folder.slice(event.folder.lastIndexOf("/") + 1));
 }

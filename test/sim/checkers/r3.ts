@@ -63,10 +63,13 @@ function contradicted(history: History): Violation[] {
     for (const machine of Object.keys(facts.targets)) {
       // One that says nothing of a machine has nothing of it.
       const state = states[machine] ?? desired?.machines.find((sketch) => sketch.name === machine)?.initial;
-      const recorded = record.machines[machine]?.state;
+      const entry = record.machines[machine];
+      const recorded = entry?.state;
+      // What became of an attempt that was left open is found out once the host is not held any more.
+      const isLeftOpen = entry?.attempt != null && entry.conditions.some(({ reason }) => reason === "Held");
       // One whose service does not answer says what its marker says, and is not believed.
       const isSick = all(history, "fell").some((fell) => fell.host === name && fell.machine === machine);
-      if (isSick) continue;
+      if (isSick || isLeftOpen) continue;
       if (recorded !== undefined && recorded !== state)
         violations.push({
           promise: "R3",
