@@ -232,7 +232,7 @@ function playLines(play: Proposal["play"]): string[] {
   if (play === null) return [];
   const { transitions, hosts: count, others, peak, durationMs, assumed, groups, stuck } = play;
   const parts = [
-    `${transitions} transitions of ${hosts(count)}`,
+    `${counted(transitions, "transition")} of ${hosts(count)}`,
     `at most ${hosts(peak)} at once`,
     `about ${formatDuration(durationMs)}`,
     ...(assumed > 0 ? [`${assumed} of which nobody knows how long they take: 10 s a step are assumed`] : []),

@@ -53,8 +53,10 @@ const outputMax = 1500;
 export function haltReport({ rollouts, failed }: HaltEvidence): string {
   const rows = rollouts.map(({ scope, wave, waves, hosts, message }) => {
     const { done, active, pending, failed: broken } = hosts;
-    const name = wave === 0 ? "canary" : `wave ${wave}`;
-    return `- ${code(scope)}: ${name} of ${Math.max(waves.length - 1, 0)} after it; ${done} hosts done, ${active} begun, ${broken} failed, ${pending} not begun. ${code(message)}`;
+    const after = Math.max(waves.length - 1, 0);
+    const where =
+      wave === 0 ? `in its canary, of ${after + 1} waves the first` : `in wave ${wave} of ${after} after its canary`;
+    return `- ${code(scope)}: ${where}; ${done} hosts done, ${active} begun, ${broken} failed, ${pending} not begun. ${code(message)}`;
   });
   const hosts = failed.slice(0, hostsShown).map((host) => {
     const way = `${code(host.machine)} in ${code(host.state)}, target ${host.target === null ? "none" : code(host.target)}`;

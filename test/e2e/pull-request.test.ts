@@ -1,17 +1,10 @@
-// A reconciler as people run it, with a stand-in for GitHub and Git over HTTP: from a pull request to the end of its rollout.
-import { createHmac } from "node:crypto";
-import { mkdir, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+// From a pull request to the end of its rollout: one that goes well, and one that is halted and taken back.
 import * as assert from "uvu/assert";
-import { StandIn } from "../forge/stand-in.ts";
-import { cli, Reconciler } from "../support/example.ts";
-import { git } from "../support/git-remote.ts";
-import { initBare, serveGit } from "../support/http-backend.ts";
-import { freePort } from "../support/sshd.ts";
+import type { StoredDeployment } from "../forge/stand-in.ts";
+import { ForgeStory } from "../support/forge-story.ts";
 import { suite } from "../support/suite.ts";
-import { tempFolder, until } from "../support/temp.ts";
 
-const test = suite("pull-request", { limitMs: 240_000 });
+const test = suite("pull-request", { limitMs: 400_000 });
 
 const machine = {
   machine: "svc",
@@ -23,98 +16,118 @@ const machine = {
   },
 };
 
-const hookSecret = "shared with GitHub";
-
-async function hook(address: string, event: string, payload: object): Promise<void> {
-  const body = JSON.stringify(payload);
-  const signature = `sha256=${createHmac("sha256", hookSecret).update(body).digest("hex")}`;
-  const headers = { "content-type": "application/json", "x-github-event": event, "x-hub-signature-256": signature };
-  const { status } = await fetch(`http://${address}/v1/hooks/github`, { method: "POST", headers, body });
-  assert.is(status, 202);
-}
-
-/** A state repository of two hosts, and what aims and commits both. */
-async function stateRepository(dir: string): Promise<{ folder: string; aim: (state: string) => Promise<string> }> {
-  const folder = join(dir, "fleet");
-  await mkdir(join(folder, "machines"), { recursive: true });
-  await mkdir(join(folder, "hosts"));
-  const settings =
-    'poll: "* * * * * *"\nrecord: { window: 1s }\nlook: 1s\nbrakes: { max_moved: 1 }\nrollout: { at_once: 100% }\n';
-  await writeFile(join(folder, "stateward.yaml"), settings);
-  await writeFile(join(folder, "machines/svc.yaml"), JSON.stringify(machine));
-  await git(folder, "init", "--quiet");
-  const aim = async (state: string): Promise<string> => {
-    for (const name of ["a", "b"])
-      await writeFile(
-        join(folder, `hosts/${name}.yaml`),
-        `host: ${name}\nregion: east\ntransport: local\ntargets: { svc: ${state} }\n`,
-      );
-    await git(folder, "add", "hosts", "machines", "stateward.yaml");
-    await git(folder, "commit", "--quiet", "-m", state);
-    return git(folder, "rev-parse", "HEAD");
-  };
-  return { folder, aim };
-}
+const hostsIn = (state: string): Record<string, string> =>
+  Object.fromEntries(
+    ["a", "b"].map((name) => [
+      `hosts/${name}.yaml`,
+      `host: ${name}\nregion: east\ntransport: local\ntargets: { svc: ${state} }\n`,
+    ]),
+  );
 
 test("B3: a pull request is planned, approved by a comment, merged, and its rollout followed", async () => {
-  await using dir = await tempFolder();
-  await using server = await serveGit(dir.path);
-  const bare = await initBare(join(dir.path, "fleet.git"));
-  const { folder, aim } = await stateRepository(dir.path);
-  await aim("one");
-  await git(folder, "push", "--quiet", bare, "HEAD:main");
-  await using standIn = await StandIn.start({ gitDir: bare });
-  standIn.accounts.set("ana@example.org", "ana");
-  for (const name of ["ana", "bea"]) standIn.permissions.set(name, "write");
-  const key = join(dir.path, "app.pem");
-  await writeFile(key, standIn.privateKey, { mode: 0o600 });
-  await mkdir(join(dir.path, "data/keys"), { recursive: true });
-  await writeFile(join(dir.path, "data/keys/webhook.secret"), hookSecret, { mode: 0o600 });
-  const options = ["--data", join(dir.path, "data"), "--repository", `${server.url}/fleet.git`];
-  const listen = `127.0.0.1:${await freePort()}`;
-  const app = ["--github-app-id", standIn.appId, "--github-app-key-file", key];
-  const arguments_ = [...options, "--github", standIn.repository, "--github-api", standIn.url, ...app];
-  const reconciler = new Reconciler(folder, listen, arguments_);
-  try {
-    await reconciler.says("2/2");
-    await git(folder, "checkout", "--quiet", "-b", "more");
-    const head = await aim("two");
-    await git(folder, "push", "--quiet", bare, "HEAD:more");
-    const { number } = standIn.addPull({ author: "ana", branch: "more" });
-    await hook(listen, "pull_request", { pull_request: { number } });
-    await until("the plan", () => standIn.comments.find(({ author }) => author === standIn.appLogin));
-    assert.match(standIn.comments[0]?.body ?? "", head);
-    const check = await until("the check", () => standIn.checks.find(({ status }) => status === "completed"));
-    assert.is(check.conclusion, "action_required", check.output.title);
-    await git(folder, "checkout", "--quiet", "-B", "main", "HEAD~1");
-    await git(folder, "merge", "--quiet", "--no-ff", "more", "-m", "merge");
-    const merge = await git(folder, "rev-parse", "HEAD");
-    standIn.merge(number, merge);
-    await git(folder, "push", "--quiet", bare, "HEAD:main");
-    const words = (): string[] =>
-      standIn.statuses
-        .filter(({ commit }) => commit === merge)
-        .map(({ state, description }) => `${state} ${description}`);
-    await hook(listen, "push", {});
-    await until("the wish for a word", () => words()[0]?.startsWith("pending waits for a word"));
-    standIn.addComment(number, "bea", `/stateward approve ${head.slice(0, 12)}`);
-    await hook(listen, "issue_comment", { issue: { number } });
-    await until("the end of the rollout", () => words().includes("success 2/2 hosts"), 60_000).catch(
-      (error: unknown) => {
-        throw new Error(`${String(error)}\n${words().join("\n")}\n${reconciler.output}`);
-      },
+  const settings =
+    'poll: "* * * * * *"\nrecord: { window: 1s }\nlook: 1s\nbrakes: { max_moved: 1 }\nrollout: { at_once: 100% }\n';
+  await using story = await ForgeStory.open({
+    "stateward.yaml": settings,
+    "machines/svc.yaml": JSON.stringify(machine),
+    ...hostsIn("one"),
+  });
+  const { standIn, reconciler } = story;
+  await reconciler.says("2/2");
+  const pull = await story.push("more", hostsIn("two"));
+  const head = await story.headOf(pull);
+  assert.match(await story.plan(pull), head);
+  const check = await story.wait("the check", () => standIn.checks.find(({ status }) => status === "completed"));
+  assert.is(check.conclusion, "action_required", check.output.title);
+  const merge = await story.merge(pull);
+  await story.says(merge, /^pending waits for a word/);
+  await story.comment(pull, "bea", `/stateward approve ${head.slice(0, 12)}`);
+  await story.says(merge, /^success 2\/2 hosts$/);
+  const isDeployed = (): boolean =>
+    standIn.deployments.some(
+      ({ commit, environment, statuses }) =>
+        commit === merge && environment === "east" && statuses.at(-1)?.state === "success",
     );
-    const isDeployed = (): boolean =>
-      standIn.deployments.some(
-        ({ commit, environment, statuses }) =>
-          commit === merge && environment === "east" && statuses.at(-1)?.state === "success",
-      );
-    await until("the deployment", isDeployed);
-    assert.match((await cli(folder, ...options, "history", "a")).stdout, "two");
-  } finally {
-    await reconciler.stop("SIGTERM");
-  }
+  await story.wait("the deployment", isDeployed);
+  assert.match((await story.cli("history", "a")).stdout, "two");
+  await reconciler.stop("SIGTERM");
   assert.not.match(reconciler.output, /PRIVATE KEY|ghs_/);
+});
+
+/** A way to version 2 that fails halfway, out of the balancer. */
+const site = `machine: site
+initial: none
+states:
+  none: null
+  v1:
+    available: true
+    enter:
+      - from: [none, drained]
+        steps: [{ write: { path: version, content: "1" } }]
+  drained:
+    enter:
+      - from: [v1, v2]
+        steps: [{ name: drain, write: { path: drained, content: "yes" } }]
+  v2:
+    available: true
+    enter:
+      - from: drained
+        steps:
+          - { name: migrate, shell: "echo 'ERROR: no column price' >&2; exit 1" }
+          - { write: { path: version, content: "2" } }
+`;
+
+/** Six hosts of a group, in two regions. */
+const shop = {
+  "stateward.yaml":
+    'poll: "* * * * * *"\nrecord: { window: 1s }\nlook: 1s\nattempts: { limit: 2, backoff: 1s }\nbrakes: { max_moved: 1 }\ngithub: { owners: { team-shop: bea }, labels: true, reviews: true }\n',
+  "machines/site.yaml": site,
+  "hosts/web.yaml":
+    'group: web\nselect: host.labels.role == "web"\nrollout: { canary: 1, waves: [3], soak: 1s, max_unavailable: 3 }\n',
+  ...Object.fromEntries(
+    Array.from({ length: 6 }, (_, index) => [
+      `hosts/web-${index + 1}.yaml`,
+      `host: web-${index + 1}\nregion: ${index < 3 ? "east" : "west"}\ntransport: local\nowner: team-shop\nlabels: { role: web }\ntargets:\n  site: v1 # since spring\n`,
+    ]),
+  ),
+};
+
+test("a change that fails in its canary is halted, offered to be taken back, and taken back by a merge", async () => {
+  await using story = await ForgeStory.open(shop);
+  const { standIn, reconciler } = story;
+  await reconciler.says("all 6 are in their target states");
+  const pull = await story.offer("set", "group/web", "site=v2", "--message", "Move the shop to version 2");
+  assert.equal([pull.author, pull.title], ["ana", "Move the shop to version 2"]);
+  assert.match(pull.body, "6 hosts would move");
+  assert.match(await story.plan(pull), /\| Hosts that would move \| 6 of 6 \|[^]*"6 moves - 1 step"/);
+  await story.wait("the request for a review", () => pull.reviewers.has("bea"));
+  await story.comment(pull, "ana", "/stateward approve");
+  await story.answers(pull, /ana/);
+  await story.comment(pull, "bea", `/stateward approve ${(await story.headOf(pull)).slice(0, 12)}`);
+  await story.answers(pull, /`bea` approves/);
+
+  const merge = await story.merge(pull);
+  const halted = await story.says(merge, /^failure /);
+  assert.is(halted, "failure 0/6 hosts, 1 halted, 1 failed (web/site=v2: web-1 failed in the canary)");
+  const revert = await story.wait("the revert", () =>
+    [...standIn.pulls.values()].find(({ author }) => author === standIn.appLogin),
+  );
+  assert.is(revert.branch, `stateward/revert-${merge.slice(0, 12)}`);
+  for (const evidence of ["ERROR: no column price", "web-1 failed in the canary", "1 host would move"])
+    assert.match(revert.body, evidence);
+  const isHalted = ({ commit, environment, statuses }: StoredDeployment): boolean =>
+    commit === merge && environment === "east" && statuses.at(-1)?.state === "failure";
+  await story.wait("the end of the deployment", () => standIn.deployments.some(isHalted));
+  assert.not.match(reconciler.output, /web-[2-6] {2}site: v1 ->/);
+
+  await story.hook("pull_request", { pull_request: { number: revert.number } });
+  assert.match(await story.plan(revert), /`site`: `drained` → `v1`\*\*, 1 host/);
+  const taken = reconciler.output.length;
+  const back = await story.merge(revert);
+  await story.says(back, /^success /);
+  await reconciler.says("all 6 are in their target states", taken);
+  assert.match((await story.cli("status", "web-1")).stdout, /site.*v1/);
+  assert.is([...standIn.pulls.values()].length, 2, "it is taken back once");
 });
 
 test.run();
