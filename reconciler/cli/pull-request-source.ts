@@ -4,7 +4,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { runProcess } from "../adapters/process.ts";
 import { Failure } from "../model/failure.ts";
-import type { PullRequestSource } from "../model/forge.ts";
+import type { Merged, PullRequestSource } from "../model/forge.ts";
 import type { Git } from "../record/git.ts";
 import { openBare } from "../record/mirror.ts";
 import { GitRemote } from "../record/remote.ts";
@@ -42,19 +42,18 @@ export class PullRequestMirror implements PullRequestSource {
     });
   }
 
-  async merges(commit: string, { number, head }: { readonly number: number; readonly head: string }): Promise<boolean> {
+  async merges(commit: string, { number, head, commits, inForce }: Merged): Promise<boolean> {
     let git = await this.open();
     if ((await git.resolve(head)) === null) {
       await this.fetch(number);
       git = await this.open();
     }
+    const [ours = "", theirs, ...others] = await parentsOf(git, commit);
+    if (theirs === undefined) return isAllOf(git, commit, { head, commits, inForce });
+    // What else came in since is no part of what people said their word about.
+    if (others.length > 0 || ours !== inForce || theirs !== head) return false;
     const merged = await treeOf(git, commit);
     if (merged === (await treeOf(git, head))) return true;
-    const [, ...parents] = (await git.run(["rev-list", "--parents", "-1", "--end-of-options", commit]))
-      .trim()
-      .split(" ");
-    const [ours = "", theirs = ""] = parents;
-    if (parents.length !== 2 || theirs !== head) return false;
     // Git before 2.38 cannot say: then the word of a person is asked for again.
     const result = await git.try(["merge-tree", "--write-tree", "--end-of-options", ours, theirs]);
     return result.exit === 0 && result.stdout.trim() === merged;
@@ -75,6 +74,28 @@ export class PullRequestMirror implements PullRequestSource {
     await borrowObjects(this.dir, join(this.workspace.data, "mirror.git", "objects"));
     return this.git;
   }
+}
+
+/** True for one commit with all of a pull request on what is in force, and for a copy of each of its commits there, or those themselves. */
+async function isAllOf(git: Git, commit: string, { head, commits, inForce }: Omit<Merged, "number">): Promise<boolean> {
+  if ((await treeOf(git, commit)) !== (await treeOf(git, head))) return false;
+  if ((await parentsOf(git, commit))[0] === inForce) return true;
+  const listed = new Set(commits);
+  let [at, of] = [commit, head];
+  for (let step = 0; step < commits.length; step++) {
+    // A commit that the pull request does not have was merged before it, by nobody's word.
+    if (!listed.has(of) || (await treeOf(git, at)) !== (await treeOf(git, of))) return false;
+    const [above, further] = [await parentsOf(git, at), await parentsOf(git, of)];
+    if (above.length !== 1 || further.length !== 1) return false;
+    [at = "", of = ""] = [above[0], further[0]];
+    if (at === inForce) return true;
+  }
+  return false;
+}
+
+async function parentsOf(git: Git, commit: string): Promise<string[]> {
+  const text = await git.run(["rev-list", "--parents", "-1", "--end-of-options", commit]);
+  return text.trim().split(" ").slice(1);
 }
 
 async function treeOf(git: Git, commit: string): Promise<string> {

@@ -13,6 +13,8 @@ export interface ApprovalOptions {
   readonly coordination: Pick<CoordinationReader, "fleet"> & Pick<CoordinationWriter, "approve">;
   /** Branch that is followed. */
   readonly branch: string;
+  /** The commit in force; null where none is. */
+  readonly inForce: () => string | null;
 }
 
 /**
@@ -25,9 +27,11 @@ export async function carryApproval({
   source,
   coordination,
   branch,
+  inForce,
 }: ApprovalOptions): Promise<number | null> {
   const waiting = coordination.fleet().unapproved;
-  if (waiting === null) return null;
+  const base = inForce();
+  if (waiting === null || base === null) return null;
   const route = "GET /commits/{commit_sha}/pulls";
   const found = await github.orNull(github.list(route, { commit_sha: waiting.commit }));
   for (const pull of (found ?? []).map(pullRequestOf)) {
@@ -35,7 +39,11 @@ export async function carryApproval({
     const { approvedBy } = await desk.attend(pull);
     const [first] = approvedBy;
     // GitHub says which pull request it was; that nothing else came in with it is seen in the commits themselves.
-    if (first === undefined || !(await source.merges(waiting.commit, pull))) continue;
+    if (first === undefined) continue;
+    const listed = await github.list("GET /pulls/{pull_number}/commits", { pull_number: pull.number });
+    const commits = listed.map((commit) => commit.at("sha").commit());
+    const { number, head } = pull;
+    if (!(await source.merges(waiting.commit, { number, head, commits, inForce: base }))) continue;
     try {
       await coordination.approve(waiting.commit, `${approvedBy.join(", ")} (pull request ${pull.number})`);
       return pull.number;

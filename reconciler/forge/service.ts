@@ -176,13 +176,14 @@ export class ForgeService implements ForgeWaker {
   }
 
   private async approve(): Promise<void> {
-    const { coordination, branch, github, source, notice } = this.options;
+    const { coordination, branch, github, source, notice, fleet } = this.options;
+    const inForce = (): string | null => fleet.health().commit;
     if (coordination.fleet().unapproved === null) {
       this.isApprovalDue = true;
       return;
     }
     if (!this.isApprovalDue) return;
-    const number = await carryApproval({ github, desk: this.desk, source, coordination, branch });
+    const number = await carryApproval({ github, desk: this.desk, source, coordination, branch, inForce });
     this.isApprovalDue = false;
     if (number !== null) notice(`the word given for pull request ${number} holds for its merge`);
   }

@@ -56,11 +56,19 @@ export interface PullRequestOpener {
 export interface PullRequestSource {
   /** Newest commit of a pull request, and the one of the desired branch from which it goes out. Rejects with a Failure. */
   fetch(number: number): Promise<{ readonly base: string; readonly head: string }>;
-  /**
-   * True when a commit is nothing but the merge of a pull request: it has the files of its `head`, or it descends from it and has the files that Git makes of
-   * both sides without a conflict.
-   */
-  merges(commit: string, of: { readonly number: number; readonly head: string }): Promise<boolean>;
+  /** True when all that a commit adds to what is in force is the merge of a pull request: in a merge commit, in one commit, or in as many as it had. */
+  merges(commit: string, of: Merged): Promise<boolean>;
+}
+
+/** A pull request that was merged, and what it was merged into. */
+export interface Merged {
+  readonly number: number;
+  /** Newest commit of its branch. */
+  readonly head: string;
+  /** Its commits, as the Git host lists them. */
+  readonly commits: readonly string[];
+  /** The commit in force. What lies between it and the merge was part of no plan that people saw. */
+  readonly inForce: string;
 }
 
 /** Told by a hook that something happened on a Git host. What it is, is looked at there: the hook's own words count for nothing. */

@@ -198,7 +198,7 @@ test("B3: the word is carried to the merge commit that waits, when that is nothi
     },
   };
   let merges = false;
-  const options = { github: rig.github, coordination, branch: "main" };
+  const options = { github: rig.github, coordination, branch: "main", inForce: () => fakeCommit("before") };
   const source = {
     merges: async (commit: string, of: { head: string }) => merges && commit === merge && of.head === head,
   };
@@ -226,7 +226,8 @@ test("B3: a word after the merge counts as well", async () => {
     },
   };
   const source = { merges: async () => true };
-  const options = { github: rig.github, coordination, source, branch: "main", desk: rig.desk() };
+  const inForce = (): string => fakeCommit("before");
+  const options = { github: rig.github, coordination, source, branch: "main", desk: rig.desk(), inForce };
   assert.is(await carryApproval(options), null);
   rig.standIn.addComment(1, "bea", "/stateward approve");
   assert.is(await carryApproval(options), 1);
