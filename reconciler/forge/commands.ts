@@ -14,6 +14,8 @@ export type Command =
   | { readonly kind: "hold"; readonly select: string; readonly reason: string }
   | { readonly kind: "wrong"; readonly text: string };
 
+/** Hex digits of a whole name of a commit. */
+const wholeName = 40;
 /** Commands of one comment that are looked at. */
 const commandsMax = 5;
 const commentsMax = 3000;
@@ -170,8 +172,9 @@ export class CommandDesk {
     const plan = own.find(({ marker }) => marker.kind === "plan");
     // What was pushed while somebody wrote is not what they have seen.
     const hasSeen = plan?.marker.head === pull.head && plan.comment.updatedAt < comment.createdAt;
-    if (commit === null && !hasSeen)
-      return `not approved: there was no plan of ${code(head)} to be seen yet. Look at it, then write \`/stateward approve ${head}\``;
+    // Whoever pushes can make a commit whose name begins as another's: a part of a name does not say which one was meant.
+    if (commit?.length !== wholeName && !hasSeen)
+      return `not approved: there was no plan of ${code(head)} to be seen yet. Look at it, then write \`/stateward approve ${pull.head}\``;
     const refusal = await this.refusalOf(pull, comment.author ?? "");
     return refusal && `not approved: ${refusal}`;
   }

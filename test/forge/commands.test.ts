@@ -137,7 +137,7 @@ test("an answer of ours that somebody else has written counts for nothing", asyn
   assert.equal((await rig.attend()).approvedBy, []);
 });
 
-test("what was pushed while somebody wrote is not approved, but by its name", async () => {
+test("what was pushed while somebody wrote is not approved, but by its whole name", async () => {
   await using rig = await start();
   const plan = rig.standIn.comments[0];
   if (plan) plan.updatedAt = new Date(Date.now() + 5 * second).toISOString();
@@ -146,7 +146,10 @@ test("what was pushed while somebody wrote is not approved, but by its name", as
   assert.equal((await rig.attend()).approvedBy, []);
   assert.match(rig.answers()[0] ?? "", "no plan of");
   assert.match(rig.answers()[1] ?? "", "the newest commit is");
-  rig.standIn.addComment(1, "bea", `/stateward approve ${head.slice(0, 10)}`);
+  rig.standIn.addComment(1, "bea", `/stateward approve ${head.slice(0, 12)}`);
+  assert.equal((await rig.attend()).approvedBy, [], "another commit's name may begin so as well");
+  assert.match(rig.answers()[2] ?? "", `/stateward approve ${head}`);
+  rig.standIn.addComment(1, "bea", `/stateward approve ${head}`);
   assert.equal((await rig.attend()).approvedBy, ["bea"]);
 });
 
