@@ -74,6 +74,8 @@ export class ForgeService implements ForgeWaker {
   private readonly rollouts: RolloutStatus;
   private readonly pulls = new Map<number, Known>();
   private readonly told = new Set<string>();
+  /** What failed by itself rests until then, however often the clock is looked at. */
+  private readonly resting = new Map<string, { readonly until: number; readonly tries: number }>();
   /** Told by hooks and not looked at yet. */
   private readonly woken = new Set<number>();
   private isListDue = true;
@@ -143,10 +145,13 @@ export class ForgeService implements ForgeWaker {
       await this.tellRollouts();
       await this.apart("approvals", () => this.approve());
       await this.apart("reverts", async () => this.options.reverts?.look());
-      for (const [number, known] of pulls) {
+      for (const [number, known] of [...pulls]) {
         const isDue = known.isDue || begun - known.lookedAt >= times.visitEvery;
         if (!isDue || now() < known.notBefore) continue;
         if (this.isStopped || !this.isLeading) return;
+        // Last in the next round: one that GitHub always fails on keeps no other waiting.
+        pulls.delete(number);
+        pulls.set(number, known);
         await this.visit(number, known);
         await this.tellRollouts();
       }
@@ -163,13 +168,17 @@ export class ForgeService implements ForgeWaker {
     this.tellAt = now() + (isSaid ? this.times.tellEvery : this.times.visitEvery);
   }
 
-  /** False where something of its own is wrong, such as a permission that is missing: that keeps nothing else from being done. */
+  /** False where something of its own is wrong, such as a permission that is missing: that rests, and keeps nothing else from being done. */
   private async apart(what: string, act: () => Promise<void>): Promise<boolean> {
+    const { until = 0, tries = 0 } = this.resting.get(what) ?? {};
+    if (this.options.now() < until) return false;
     try {
       await act();
+      this.resting.delete(what);
       return true;
     } catch (error) {
-      if (error instanceof Failure && error.kind === "transient") throw error;
+      this.resting.set(what, { until: this.options.now() + this.delay(tries + 1), tries: tries + 1 });
+      if (isOutage(error)) throw error;
       this.tellOnce(`${what} on GitHub: ${messageOf(error)}`);
       return false;
     }
@@ -278,10 +287,15 @@ export class ForgeService implements ForgeWaker {
 
 const toldMax = 1000;
 
-/** Failures that another pull request would meet as well. */
+/**
+ * Failures that anything else would meet as well. A refusal is no such: GitHub takes no more comments on a pull request that has 2500,
+ * which anybody can see to.
+ */
 function isOutage(error: unknown): boolean {
-  return error instanceof Failure && error.reason.startsWith("GitHub") && error.reason !== "GitHubInvalid";
+  return error instanceof Failure && outages.has(error.reason);
 }
+
+const outages: ReadonlySet<string> = new Set(["GitHubBusy", "GitHubUnreachable", "GitHubUnauthorized"]);
 
 /** Where it only waited for a person's word, the word was said. */
 function approved(report: PlanReport, by: readonly string[]): PlanReport {

@@ -3,6 +3,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as assert from "uvu/assert";
 import { ForgeService, type ForgeTimes } from "../../reconciler/forge/service.ts";
+import { Failure } from "../../reconciler/model/failure.ts";
 import type { ChangePlanner, PullRequestSource } from "../../reconciler/model/forge.ts";
 import type { CoordinationWriter, FleetView, Health, SubjectView } from "../../reconciler/model/ports.ts";
 import { git } from "../support/git-remote.ts";
@@ -25,7 +26,7 @@ class Site {
   plan: ChangePlanner["plan"] = async (_base, head) => report({ head, comment: `plan of ${head}` });
 }
 
-async function start(times: Partial<ForgeTimes> = {}) {
+async function start(times: Partial<ForgeTimes> = {}, reverts?: { look(): Promise<void> }) {
   const folder = await tempFolder();
   const bare = await initBare(join(folder.path, "fleet.git"));
   const server = await serveGit(folder.path);
@@ -66,6 +67,7 @@ async function start(times: Partial<ForgeTimes> = {}) {
     fleet: { health: () => site.health, subjects: (): SubjectView[] => [], subject: () => null, isIn: () => false },
     coordination: coordinationOf(site),
     branch: "main",
+    ...(reverts === undefined ? {} : { reverts }),
     publish: () => ({ owners: {}, labels: true, reviews: true }),
     environmentOf: () => "production",
     now: () => Date.now(),
@@ -191,6 +193,41 @@ test("a permission that the app was not given keeps it from nothing else", async
   await until("both words", () =>
     ["the state of rollouts", "labels of"].every((word) => rig.site.notices.some((notice) => notice.startsWith(word))),
   );
+});
+
+test("a pull request on which GitHub takes no comments keeps no other from being looked at, refused or failing", async () => {
+  for (const fault of ["forbidden", "down"] as const) {
+    await using rig = await start({ listEvery: 50 });
+    await rig.commit("full", "b");
+    await git(rig.work, "checkout", "--quiet", "main");
+    const good = await rig.commit("good", "c");
+    const [other, full] = [rig.open("good"), rig.open("full")];
+    rig.standIn.fault = fault;
+    rig.standIn.faultOnly = new RegExp(`/issues/${full}/comments`);
+    rig.service.start();
+    await until(`the other plan (${fault})`, () => bodies(rig.standIn).some((body) => body.includes(good)));
+    rig.standIn.addComment(other, "bea", "/stateward plan");
+    await until(`the other's command (${fault})`, () =>
+      rig.standIn.comments.some(({ number, reactions }) => number === other && reactions.length > 0),
+    );
+  }
+});
+
+test("what cannot be done for now rests between tries, and keeps nothing else from being done", async () => {
+  let looks = 0;
+  const reverts = {
+    look: async (): Promise<void> => {
+      looks++;
+      throw new Failure("transient", "the remote refused a branch", { reason: "PushRefused" });
+    },
+  };
+  await using rig = await start({ retryFirst: 3_600_000, retryMax: 3_600_000 }, reverts);
+  await rig.commit("more", "b");
+  rig.open("more");
+  rig.service.start();
+  await until("the plan", () => bodies(rig.standIn)[0]);
+  await until("several looks", () => rig.standIn.asked(/^GET .*pull_number}$/).length > 4);
+  assert.is(looks, 1);
 });
 
 test("who stands by says nothing", async () => {
