@@ -1,28 +1,12 @@
 #!/usr/bin/env node
-// The command line. Exit status: 0 done, 1 failed, 2 wrong usage, 3 plan has changes (with --exit-code).
+// The command line. Exit status: 0 done, 1 failed, 2 wrong usage, 3 plan has changes (with --exit-code). A command is loaded when it is
+// given: to load all of them takes longer than most commands.
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { Failure, messageOf } from "../model/failure.ts";
-import { importCommand, outage, replay, token, verdict } from "./act.ts";
-import { adopt } from "./adopt.ts";
-import { bisect } from "./audit-bisect.ts";
-import { blame } from "./audit-blame.ts";
-import { log } from "./audit-log.ts";
-import { at, diff } from "./audit-state.ts";
-import { approve, fleet, hold, release, releaseBrake, why } from "./coordinate.ts";
-import { explain } from "./explain.ts";
-import { graph } from "./graph.ts";
-import { init } from "./init.ts";
-import { check, history, type PlanOptions, plan, status } from "./inspect.ts";
+import type { PlanOptions } from "./inspect.ts";
 import { paint, shown } from "./output.ts";
-import { type ProposeOptions, proposeCommand } from "./propose.ts";
-import { publish } from "./publish.ts";
-import { acceptHistory, archive } from "./record.ts";
-import { revert } from "./revert.ts";
-import { run } from "./run.ts";
-import { set } from "./set.ts";
-import { verify } from "./verify.ts";
+import type { ProposeOptions } from "./propose.ts";
 import { version } from "./version.ts";
-import { knownSecrets } from "./workspace.ts";
 
 const program = new Command("stateward")
   .description(
@@ -74,11 +58,11 @@ add("init", "make a new state repository with one machine and one host", ["init"
     "stateward's own action, for the workflow on GitHub (default: the package from npm)",
   )
   .option("--dry-run", "say what would be written")
-  .action((_options, command: Command) => done(init(all(command))));
+  .action(async (_options, command: Command) => done((await import("./init.ts")).init(all(command))));
 
 add("check", "check the files of the folder", ["check", "check --json", "check --format github"])
   .addOption(new Option("--format <format>", "how problems are printed").choices(["text", "json", "github"]))
-  .action((_options, command: Command) => done(check(all(command))));
+  .action(async (_options, command: Command) => done((await import("./inspect.ts")).check(all(command))));
 
 add("plan [names...]", "what would happen to which host, along which path; with BASE..HEAD, what a change would do", [
   "plan",
@@ -98,8 +82,8 @@ add("explain <host> [field]", "where a value that applies to a host comes from: 
   "explain git-1",
   "explain git-1 rollout.max_unavailable",
   "explain git-1 vars --json",
-]).action((name: string, field: string | undefined, _options, command: Command) =>
-  done(explain(all(command), name, field ?? null)),
+]).action(async (name: string, field: string | undefined, _options, command: Command) =>
+  done((await import("./explain.ts")).explain(all(command), name, field ?? null)),
 );
 
 add("run", "run the reconciler", [
@@ -122,16 +106,18 @@ add("run", "run the reconciler", [
   .option("--github-app-key-file <file>", "private key of the app, in a file that nobody else may read")
   .option("--github-token-file <file>", "a token in place of an app (default: STATEWARD_GITHUB_TOKEN)")
   .option("--no-revert", "do not open a pull request that takes a commit back whose rollout was halted")
-  .action((_options, command: Command) => {
+  .action(async (_options, command: Command) => {
     endsAtOnce = true;
-    return done(run(all(command)));
+    return done((await import("./run.ts")).run(all(command)));
   });
 
 add("status [name]", "states, targets and what each host waits for", [
   "status",
   "status git-2",
   "status --json",
-]).action((name: string | undefined, _options, command: Command) => done(status(all(command), name ?? null)));
+]).action(async (name: string | undefined, _options, command: Command) =>
+  done((await import("./inspect.ts")).status(all(command), name ?? null)),
+);
 
 add("history <host>", "what became of a host, newest first, from the branch observed", [
   "history git-1",
@@ -140,7 +126,9 @@ add("history <host>", "what became of a host, newest first, from the branch obse
 ])
   .option("--limit <n>", "at most so many commits", "1000")
   .option("--all", "also commits that only note an attempt or a condition")
-  .action((name: string, _options, command: Command) => done(history(all(command), name)));
+  .action(async (name: string, _options, command: Command) =>
+    done((await import("./inspect.ts")).history(all(command), name)),
+  );
 
 add("log [host]", "who did what, why and with which pull request, newest first; tries that failed too", [
   "log",
@@ -152,27 +140,31 @@ add("log [host]", "who did what, why and with which pull request, newest first; 
   .option("--until <time>", "not after")
   .option("--actor <name>", "said by, or with a commit of main by: a part of the name will do")
   .option("--limit <n>", "at most so many lines", "50")
-  .action((name: string | undefined, _options, command: Command) => done(log(all(command), name ?? null)));
+  .action(async (name: string | undefined, _options, command: Command) =>
+    done((await import("./audit-log.ts")).log(all(command), name ?? null)),
+  );
 
 add("at <time> [host]", "how the fleet stood at any time: ISO 8601, a date, 2h ago, or a commit", [
   "at '30m ago'",
   "at 2026-11-22T09:30:00Z git-1",
   "at 3f2a9c1 --json",
-]).action((time: string, name: string | undefined, _options, command: Command) =>
-  done(at(all(command), time, name ?? null)),
+]).action(async (time: string, name: string | undefined, _options, command: Command) =>
+  done((await import("./audit-state.ts")).at(all(command), time, name ?? null)),
 );
 
 add("diff <from> <to> [host]", "what changed in the fleet between two times", [
   "diff '2h ago' now",
   "diff 2026-11-21 2026-11-22 git-1 --json",
-]).action((...[from, to, name, , command]: [string, string, string | undefined, unknown, Command]) =>
-  done(diff(all(command), [from, to], name ?? null)),
+]).action(async (...[from, to, name, , command]: [string, string, string | undefined, unknown, Command]) =>
+  done((await import("./audit-state.ts")).diff(all(command), [from, to], name ?? null)),
 );
 
 add("blame <host.field>", "which commit of main, by whom and with which pull request, gave a value", [
   "blame git-1.targets.git-server",
   "blame git-1.rollout --json",
-]).action((what: string, _options, command: Command) => done(blame(all(command), what)));
+]).action(async (what: string, _options, command: Command) =>
+  done((await import("./audit-blame.ts")).blame(all(command), what)),
+);
 
 add("bisect <host>", "since when a host is in a bad state, and which commit of main or step came before", [
   "bisect git-1",
@@ -181,7 +173,9 @@ add("bisect <host>", "since when a host is in a bad state, and which commit of m
 ])
   .option("--bad <state>", "a state, MACHINE=STATE, or a condition's reason (default: stalled, failing or lost)")
   .option("--good <time>", "a time at which all was well: the first bad state after it is named")
-  .action((name: string, _options, command: Command) => done(bisect(all(command), name)));
+  .action(async (name: string, _options, command: Command) =>
+    done((await import("./audit-bisect.ts")).bisect(all(command), name)),
+  );
 
 add(
   "verify",
@@ -189,14 +183,14 @@ add(
   ["verify", "verify --signers reconcilers.allowed --json"],
 )
   .option("--signers <file>", "who may sign the record (default: the signers of main, where its settings name any)")
-  .action((_options, command: Command) => done(verify(all(command))));
+  .action(async (_options, command: Command) => done((await import("./verify.ts")).verify(all(command))));
 
 add("accept-history", "follow branches that were rewound or rewritten as they are now", [
   "accept-history",
   "accept-history --yes",
 ])
   .option("--yes", "do it")
-  .action((_options, command: Command) => done(acceptHistory(all(command))));
+  .action(async (_options, command: Command) => done((await import("./record.ts")).acceptHistory(all(command))));
 
 program
   .command("record")
@@ -206,14 +200,16 @@ program
   .description("give the branch observed a new root with the same files; what it was stays on a branch")
   .option("--dry-run", "only say what would happen")
   .addHelpText("after", "\nExamples:\n  $ stateward record archive --dry-run\n  $ stateward record archive")
-  .action((_options, command: Command) => done(archive(all(command))));
+  .action(async (_options, command: Command) => done((await import("./record.ts")).archive(all(command))));
 
 add("replay <host>", "replay what was applied to a host, from its initial states", [
   "replay git-1 --dry-run",
   "replay git-1",
 ])
   .option("--dry-run", "only say along which path")
-  .action((name: string, _options, command: Command) => done(replay(all(command), name)));
+  .action(async (name: string, _options, command: Command) =>
+    done((await import("./act.ts")).replay(all(command), name)),
+  );
 
 const by = ["--by <name>", "who says it (default: STATEWARD_USER, else who runs this)"] as const;
 
@@ -225,11 +221,15 @@ add("hold <selector>", "nothing is started on a host, group/NAME, region/NAME or
   .requiredOption("--reason <text>", "why, for everybody who looks")
   .option("--until <time>", "its end (default: none)")
   .option(...by)
-  .action((select: string, _options, command: Command) => done(hold(all(command), select)));
+  .action(async (select: string, _options, command: Command) =>
+    done((await import("./coordinate.ts")).hold(all(command), select)),
+  );
 
 add("release <selector>", "lift a hold", ["release git-1", "release region/east"])
   .option(...by)
-  .action((select: string, _options, command: Command) => done(release(all(command), select)));
+  .action(async (select: string, _options, command: Command) =>
+    done((await import("./coordinate.ts")).release(all(command), select)),
+  );
 
 add("why <host>", "why a host is not in its target, to the root of it, and what would let it go on", [
   "why git-2",
@@ -237,15 +237,19 @@ add("why <host>", "why a host is not in its target, to the root of it, and what 
   "why git-2 --json",
 ])
   .option("--what-if <word>", "what would be: release X, hold X, retry X, brake release")
-  .action((name: string, _options, command: Command) => done(why(all(command), name)));
+  .action(async (name: string, _options, command: Command) =>
+    done((await import("./coordinate.ts")).why(all(command), name)),
+  );
 
 add("fleet", "rollouts and their waves, governors and their holders, holds, brakes", ["fleet", "fleet --json"]).action(
-  (_options, command: Command) => done(fleet(all(command))),
+  async (_options, command: Command) => done((await import("./coordinate.ts")).fleet(all(command))),
 );
 
 add("approve <commit>", "a person's word for a commit that moves or removes many hosts", ["approve 3f2a9c1"])
   .option(...by)
-  .action((commit: string, _options, command: Command) => done(approve(all(command), commit)));
+  .action(async (commit: string, _options, command: Command) =>
+    done((await import("./coordinate.ts")).approve(all(command), commit)),
+  );
 
 program
   .command("brake")
@@ -256,7 +260,7 @@ program
   .requiredOption("--reason <text>", "what was found")
   .option(...by)
   .addHelpText("after", '\nExamples:\n  $ stateward brake release --reason "the switch is back"')
-  .action((_options, command: Command) => done(releaseBrake(all(command))));
+  .action(async (_options, command: Command) => done((await import("./coordinate.ts")).releaseBrake(all(command))));
 
 for (const [word, meaning] of [
   ["retry", "run again what is stalled, also a step that must not repeat"],
@@ -264,7 +268,9 @@ for (const [word, meaning] of [
 ] as const) {
   add(`${word} <host>`, `a person's word: ${meaning}`, [`${word} git-1`, `${word} git-1 --machine git-server`])
     .option("--machine <name>", "the machine that is meant (default: the one that is stalled)")
-    .action((name: string, _options, command: Command) => done(verdict(all(command), word, name)));
+    .action(async (name: string, _options, command: Command) =>
+      done((await import("./act.ts")).verdict(all(command), word, name)),
+    );
 }
 
 /** Options of the commands that change files, or open a pull request in place of that. */
@@ -294,15 +300,17 @@ offers(
   ]),
 )
   .option("--group", "set a machine that hosts share in the group that carries it")
-  .action((select: string, targets: string[], _options, command: Command) => done(set(all(command), select, targets)));
+  .action(async (select: string, targets: string[], _options, command: Command) =>
+    done((await import("./set.ts")).set(all(command), select, targets)),
+  );
 
 offers(
   add("adopt <host> [machine]", "make the state that a host was seen to be in its target", [
     "adopt git-1",
     "adopt git-1 git-server --pr",
   ]),
-).action((name: string, machine: string | undefined, _options, command: Command) =>
-  done(adopt(all(command), name, machine ?? null)),
+).action(async (name: string, machine: string | undefined, _options, command: Command) =>
+  done((await import("./adopt.ts")).adopt(all(command), name, machine ?? null)),
 );
 
 offers(
@@ -310,7 +318,9 @@ offers(
     "revert 3f2a9c1",
     "revert 3f2a9c1 --pr",
   ]),
-).action((commit: string, _options, command: Command) => done(revert(all(command), commit)));
+).action(async (commit: string, _options, command: Command) =>
+  done((await import("./revert.ts")).revert(all(command), commit)),
+);
 
 add(
   "publish [range]",
@@ -322,16 +332,22 @@ add(
   .option("--github <owner/name>", "repository on GitHub (default: GITHUB_REPOSITORY)")
   .option("--github-api <url>", "address of GitHub's REST interface (default: GITHUB_API_URL, else that of github.com)")
   .option("--github-token-file <file>", "file with a token (default: GITHUB_TOKEN or GH_TOKEN)")
-  .action((range: string | undefined, _options, command: Command) => done(publish(all(command), range ?? null)));
+  .action(async (range: string | undefined, _options, command: Command) =>
+    done((await import("./publish.ts")).publish(all(command), range ?? null)),
+  );
 
 add("graph <machine>", "draw a machine", ["graph git-server", "graph git-server --format svg --output git-server.svg"])
   .addOption(new Option("--format <format>", "what to draw").choices(["mermaid", "svg"]).default("mermaid"))
   .option("--output <file>", "write to a file")
-  .action((name: string, _options, command: Command) => done(graph(all(command), name)));
+  .action(async (name: string, _options, command: Command) =>
+    done((await import("./graph.ts")).graph(all(command), name)),
+  );
 
 add("token [host]", "issue the bearer token of a host or group", ["token git-1 > token", "token --operator"])
   .option("--operator", "a token that may do everything")
-  .action((name: string | undefined, _options, command: Command) => done(token(all(command), name ?? null)));
+  .action(async (name: string | undefined, _options, command: Command) =>
+    done((await import("./act.ts")).token(all(command), name ?? null)),
+  );
 
 add("import <format> <file>", "turn another tool's state machine into ours", [
   "import stateservice states.yaml",
@@ -340,8 +356,8 @@ add("import <format> <file>", "turn another tool's state machine into ours", [
   .option("--name <name>", "name of the machine (default: that of the file)")
   .option("--offset <offset>", "zone of the times in the file: Z, or such as +01:00", "Z")
   .option("--dry-run", "print instead of writing")
-  .action((format: string, file: string, _options, command: Command) =>
-    done(importCommand(all(command), format, file)),
+  .action(async (format: string, file: string, _options, command: Command) =>
+    done((await import("./act.ts")).importCommand(all(command), format, file)),
   );
 
 add("outage", "destroy the local hosts of a region, as the loss of a data centre would", [
@@ -350,19 +366,19 @@ add("outage", "destroy the local hosts of a region, as the loss of a data centre
 ])
   .requiredOption("--region <name>", "region that is lost")
   .option("--yes", "do it")
-  .action((_options, command: Command) => done(outage(all(command))));
+  .action(async (_options, command: Command) => done((await import("./act.ts")).outage(all(command))));
 
 try {
   await program.parseAsync();
 } catch (error) {
-  exit = failed(error);
+  exit = await failed(error);
 }
 // A remote that does not answer must not keep a reconciler that has ended.
 if (endsAtOnce) process.exit(exit);
 process.exitCode = exit;
 
 /** What holds two dots in a row is a range of commits, and stands alone. */
-function planOrPropose(command: Command, names: readonly string[]): Promise<number> {
+async function planOrPropose(command: Command, names: readonly string[]): Promise<number> {
   const range = names.find((name) => name.includes(".."));
   const options: PlanOptions & ProposeOptions = all(command);
   const stray = range === undefined ? (["record", "markdown"] as const) : (["simulate"] as const);
@@ -371,11 +387,13 @@ function planOrPropose(command: Command, names: readonly string[]): Promise<numb
     const message = wrong === undefined ? "a range of commits stands alone" : `--${wrong} does not go with this`;
     throw new Failure("invalid", message, { reason: "Usage", hint: "stateward plan --help shows how" });
   }
-  return range === undefined ? plan(options, names) : proposeCommand(options, range);
+  if (range !== undefined) return (await import("./propose.ts")).proposeCommand(options, range);
+  return (await import("./inspect.ts")).plan(options, names);
 }
 
-function failed(error: unknown): number {
+async function failed(error: unknown): Promise<number> {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  const { knownSecrets } = await import("./workspace.ts");
   const secrets = knownSecrets(program.opts());
   process.stderr.write(shown(`${paint("red", "stateward:")} ${secrets.hide(messageOf(error))}\n`));
   if (error instanceof Failure) {
