@@ -95,7 +95,7 @@ export function decide(before: World, names: readonly string[] = subjectNames(be
     const { decision } = decideSubject(world, subject);
     if (decision.record !== null) records.set(name, decision.record);
     if (decision.act !== null) inFlight.add(name);
-    if (decision.record !== null || decision.act !== null) world.tally.update(world, name);
+    if (decision.record !== null || decision.act !== null) world.tally.update(world, name, null);
     const silent =
       decision.record === null &&
       decision.act === null &&

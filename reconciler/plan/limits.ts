@@ -79,12 +79,7 @@ export class Limits {
       this.sinces.clear();
       for (const name of world.desired.loaded.repository.hosts.keys()) this.touch(name);
     }
-    for (const name of this.touched) {
-      const opened = this.tally.update(world, name);
-      if (opened === null) continue;
-      this.isChanged = true;
-      for (const gate of opened) this.opened.add(gate);
-    }
+    for (const name of this.touched) if (this.tally.update(world, name, this.opened)) this.isChanged = true;
     this.touched.clear();
   }
 
@@ -142,6 +137,10 @@ function* membersOf({ desired }: World, scope: string): Generator<string> {
   const slash = scope.indexOf("/");
   const group = scope.slice(0, slash);
   const [machine = "", target] = scope.slice(slash + 1).split("=");
-  const names = group === "fleet" ? hosts.keys() : (groups.get(group)?.members ?? []);
-  for (const name of names) if (hosts.get(name)?.machines.get(machine) === target) yield name;
+  if (group === "fleet") {
+    for (const [name, { machines }] of hosts) if (machines.get(machine) === target) yield name;
+    return;
+  }
+  for (const name of groups.get(group)?.members ?? [])
+    if (hosts.get(name)?.machines.get(machine) === target) yield name;
 }

@@ -127,8 +127,8 @@ function movingHosts(moves: readonly ProposedMove[]): string[] {
 export function playOf(world: World, { moves }: Pick<Ways, "moves">, movesMax: number): ProposedPlay {
   const { repository } = world.desired.loaded;
   // Its sums are made anew by whoever plays.
-  const played = simulate({ ...partsOf(world), tally: new Tally() }, { movesMax });
   const moving = new Set(moves.flatMap(({ names }) => names));
+  const played = simulate({ ...partsOf(world), tally: new Tally() }, { movesMax, stuckOf: moving });
   const own = played.moves.filter(({ subject }) => moving.has(subject));
   const groups = new Set([...moving].flatMap((name) => groupsOf(repository, name).map((group) => group.name)));
   const isCut = played.isCut || played.moves.length >= movesMax;
@@ -144,7 +144,7 @@ export function playOf(world: World, { moves }: Pick<Ways, "moves">, movesMax: n
       .toSorted((a, b) => (a.group < b.group ? -1 : 1))
       .map(({ group, size, before, lowest }) => ({ group, size, before, lowest })),
     // Of a play that was cut, nobody knows who would have arrived.
-    stuck: isCut ? [] : stuckOf(played.stuck.filter(({ subject }) => moving.has(subject))),
+    stuck: isCut ? [] : stuckOf(played.stuck),
     isCut,
   };
 }

@@ -18,7 +18,7 @@ import { groupsOf } from "./groups.ts";
 import { Limits } from "./limits.ts";
 import { entered, repairOf, stepFailed } from "./transition.ts";
 import { Waiters } from "./waiters.ts";
-import { currentReport, subjectNames, subjectOf, type World } from "./world.ts";
+import { type AnySubject, currentReport, subjectNames, subjectOf, type World } from "./world.ts";
 
 export interface SimulationOptions {
   /** How a transition ends that is played; every one ends well where nothing is said. */
@@ -31,6 +31,8 @@ export interface SimulationOptions {
   readonly movesMax?: number;
   /** No further than until this subject is in its targets. */
   readonly until?: string;
+  /** Who of these is not in its targets at the end; default all. */
+  readonly stuckOf?: Iterable<string>;
 }
 
 /** One transition as it was played; times in milliseconds from the beginning. */
@@ -123,7 +125,8 @@ class Play {
     this.fleet = world.fleet;
     this.now = world.now;
     this.lastChange = world.now;
-    this.reports = new Map([...world.reports].map(([name, report]) => [name, this.goesOn(report)]));
+    this.reports = new Map();
+    for (const [name, report] of world.reports) this.reports.set(name, this.goesOn(report));
   }
 
   /** Hosts that are heard now go on being heard, and those that are silent stay so. */
@@ -137,8 +140,7 @@ class Play {
     this.limits.touchAll();
     this.waiters.setRepository(this.began.desired.loaded.repository);
     for (const name of [...this.began.inFlight].toSorted()) this.goOn(name);
-    const names = subjectNames(this.began);
-    for (const name of names) if (this.concerns(name)) this.dirty.add(name);
+    for (const name of this.concerned()) this.dirty.add(name);
     this.noteGroups(this.world(), [...this.began.desired.loaded.repository.groups.values()]);
     let idle = 0;
     let count = 0;
@@ -171,11 +173,19 @@ class Play {
     return [...subject.machines].every(([machine, target]) => target === null || machines[machine]?.state === target);
   }
 
+  /** Those who may have anything to do, in name order: of a large fleet, few. */
+  private concerned(): string[] {
+    const { hosts, groups } = this.began.desired.loaded.repository;
+    const names: string[] = [];
+    for (const host of hosts.values()) if (this.concerns(host)) names.push(host.name);
+    for (const group of groups.values()) if (group.machines.size > 0 && this.concerns(group)) names.push(group.name);
+    return names.toSorted();
+  }
+
   /** Whether a subject may have anything to do: at rest in its targets, it has not. */
-  private concerns(name: string): boolean {
-    const subject = subjectOf(this.began, name);
-    const record = this.began.records.get(name);
-    if (subject === null || record === undefined) return subject !== null;
+  private concerns(subject: AnySubject): boolean {
+    const record = this.began.records.get(subject.name);
+    if (record === undefined) return true;
     if (subject.kind === "host" && !isKnown(this.began, subject, record)) return true;
     for (const [machine, target] of subject.machines) {
       const entry = record.machines[machine];
@@ -359,12 +369,14 @@ class Play {
       before: this.before.get(group) ?? 0,
     }));
     const { moves, said, peak, assumed } = this;
+    const { stuckOf = subjectNames(world) } = this.options;
+    const stuck = stuckIn(world, stuckOf);
     const durationMs = Math.max(
       0,
       ...moves.map(({ atMs, ms }) => atMs + ms).slice(-1000),
       this.lastChange - this.began.now,
     );
-    return { moves, fleet: said, peak, groups, durationMs, stuck: stuckIn(world), assumed, isCut, world };
+    return { moves, fleet: said, peak, groups, durationMs, stuck, assumed, isCut, world };
   }
 }
 
@@ -381,9 +393,9 @@ function hasAutomatic({ desired }: World, machine: string): boolean {
   return desired.loaded.repository.machines.get(machine)?.transitions.some(({ auto }) => auto) ?? false;
 }
 
-function stuckIn(world: World): Stuck[] {
+function stuckIn(world: World, names: Iterable<string>): Stuck[] {
   const stuck: Stuck[] = [];
-  for (const name of subjectNames(world)) {
+  for (const name of names) {
     const subject = subjectOf(world, name);
     const record = world.records.get(name);
     for (const [machine, target] of subject?.machines ?? []) {

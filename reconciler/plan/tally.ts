@@ -70,11 +70,18 @@ function set(values: Map<string, number>, [name, value]: readonly [string, numbe
 
 const noGroup: GroupTally = { down: 0, acted: 0 };
 
+interface GroupSums {
+  down: number;
+  acted: number;
+  /** Those at which hosts wait for others of the group. */
+  readonly gates: readonly [string, string];
+}
+
 export class Tally {
   /** Hosts as guards see them. */
   readonly seen: Seen = new Seen();
   private readonly standings = new Map<string, Standing>();
-  private readonly groups = new Map<string, { down: number; acted: number }>();
+  private readonly groups = new Map<string, GroupSums>();
   private readonly scopes = new Map<string, Scope>();
   private readonly holders = new Map<string, Map<string, number>>();
   private readonly lines = new Map<string, Line>();
@@ -92,18 +99,15 @@ export class Tally {
   static of(world: Omit<World, "tally">): Tally {
     const tally = new Tally();
     const whole = { ...world, tally };
-    for (const name of world.desired.loaded.repository.hosts.keys()) tally.take(whole, name, null);
+    for (const name of world.desired.loaded.repository.hosts.keys()) tally.update(whole, name, null);
     return tally;
   }
 
-  /** Takes in how a host stands now. Returns the gates that this may have opened, or null when it stands as before. */
-  update(world: World, name: string): ReadonlySet<string> | null {
-    const opened = new Set<string>();
-    return this.take(world, name, opened) ? opened : null;
-  }
-
-  /** True when the host stands otherwise than before. Nobody waits where no gates are asked for. */
-  private take(world: World, name: string, opened: Set<string> | null): boolean {
+  /**
+   * Takes in how a host stands now, and adds the gates that this may have opened to those given; null where nobody waits. True when it
+   * stands otherwise than before.
+   */
+  update(world: World, name: string, opened: Set<string> | null): boolean {
     this.seen.touch(name);
     const { repository } = world.desired.loaded;
     const host = repository.hosts.get(name);
@@ -207,8 +211,10 @@ export class Tally {
     if (replacedAt !== null) set(this.replacements, [name, replacedAt], sign);
     if (acted || reported) opened?.add("fleet").add("quiet");
     for (const group of groupsOf(world.desired.loaded.repository, name)) {
-      this.addToGroup(group.name, { down: available ? 0 : sign, acted: acted ? sign : 0 });
-      opened?.add(`group ${group.name}`).add(`acting ${group.name}`);
+      const sums = this.groupSums(group.name);
+      if (!available) sums.down += sign;
+      if (acted) sums.acted += sign;
+      opened?.add(sums.gates[0]).add(sums.gates[1]);
     }
     for (const part of parts) {
       const scope = this.scopes.get(part.scope) ?? new Scope();
@@ -243,11 +249,12 @@ export class Tally {
     }
   }
 
-  private addToGroup(name: string, { down, acted }: GroupTally): void {
-    const group = this.groups.get(name) ?? { down: 0, acted: 0 };
-    this.groups.set(name, group);
-    group.down += down;
-    group.acted += acted;
+  private groupSums(name: string): GroupSums {
+    const known = this.groups.get(name);
+    if (known !== undefined) return known;
+    const made: GroupSums = { down: 0, acted: 0, gates: [`group ${name}`, `acting ${name}`] };
+    this.groups.set(name, made);
+    return made;
   }
 }
 
