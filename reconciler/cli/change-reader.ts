@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { runProcess } from "../adapters/process.ts";
 import { Failure } from "../model/failure.ts";
 import { printable } from "../model/printable.ts";
+import { recordFormat } from "../model/record.ts";
 import type { SourceFile } from "../model/types.ts";
 import type { ProposalInput } from "../plan/proposal.ts";
 import { DocumentCache } from "../record/document-cache.ts";
@@ -12,6 +13,7 @@ import { DesiredMirror } from "../record/mirror.ts";
 import { readRecord } from "../record/read-record.ts";
 import { TipsFile } from "../record/tips.ts";
 import { documentVersion } from "./document-version.ts";
+import { version } from "./version.ts";
 import { createLoader } from "./workspace.ts";
 
 /** Where a change is to be read from. */
@@ -85,14 +87,15 @@ async function readFrom(
     remotes: [],
     tips: TipsFile.forgetful(),
     loader: createLoader(),
-    cache: new BaseCache(source.cache === null ? null : join(source.cache, "plan-documents")),
+    cache: new BaseCache(cacheFile(source, "plan-documents")),
   });
   const readBoth = async (): Promise<Pick<ProposalInput, "base" | "head">> => ({
     base: await reader.at(from),
     head: await reader.at(to),
   });
+  const records = new DocumentCache(cacheFile(source, "plan-records"), recordVersion);
   // The record is read by a process of Git's own, beside the commits.
-  const [commits, read] = await Promise.all([readBoth(), record === null ? null : readRecord(git, record)]);
+  const [commits, read] = await Promise.all([readBoth(), record === null ? null : readRecord(git, record, records)]);
   const times = await Promise.all([to, ...(record === null ? [] : [record])].map((commit) => timeOf(git, commit)));
   return {
     ...commits,
@@ -101,6 +104,14 @@ async function readFrom(
     now: Math.max(...times),
   };
 }
+
+/** Where the reader keeps what it has parsed; null for nowhere. */
+function cacheFile({ cache }: ChangeSource, name: string): string | null {
+  return cache === null ? null : join(cache, name);
+}
+
+/** What another program has decoded is decoded anew. */
+const recordVersion = `${version} ${recordFormat}`;
 
 /** No more of such a file is shown than this, in bytes. */
 const signersMax = 256 * 1024;

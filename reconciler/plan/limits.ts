@@ -77,7 +77,10 @@ export class Limits {
       this.tally.clear();
       this.asked.clear();
       this.sinces.clear();
-      for (const name of world.desired.loaded.repository.hosts.keys()) this.touch(name);
+      const { hosts } = world.desired.loaded.repository;
+      if (this.touched.size === 0) this.tally.takeAll(world, this.opened);
+      else for (const name of hosts.keys()) this.touch(name);
+      if (hosts.size > 0) this.isChanged = true;
     }
     for (const name of this.touched) if (this.tally.update(world, name, this.opened)) this.isChanged = true;
     this.touched.clear();

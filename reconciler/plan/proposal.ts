@@ -9,7 +9,7 @@ import type { Host, Repository } from "../model/types.ts";
 import { assumedRecords } from "./assumed.ts";
 import { recordedParts } from "./forecast.ts";
 import { hindrancesOf, playOf, rolloutsOf } from "./proposed-spread.ts";
-import { graphsOf, type SignersChange, valuesChanged } from "./proposed-values.ts";
+import { editedHosts, graphsOf, type SignersChange, valuesChanged } from "./proposed-values.ts";
 import { noPathsIn, type Ways, waysOf } from "./proposed-ways.ts";
 import { lazyWorldOf } from "./tally.ts";
 import type { World } from "./world.ts";
@@ -122,13 +122,16 @@ function concernedOf(
   { ways, isRefused }: { readonly ways: Ways; readonly isRefused: boolean },
 ): Concerned {
   const [old, next] = [base?.loaded.repository ?? null, head.loaded.repository];
-  const added = without(next, old);
-  const removed = old === null ? nobody : without(old, next);
+  const edited = base === null ? null : editedHosts(base.loaded, head.loaded);
+  const added = edited === null ? without(next, old) : nobody;
+  const removed = edited === null && old !== null ? without(old, next) : nobody;
   const machines = [...next.machines].flatMap(([name, machine]) => (old?.machines.get(name) === machine ? [] : name));
   const moving = new Set(ways.moves.flatMap(({ names }) => names));
   const concerned: Host[] = isRefused ? [] : removed.hosts.flatMap((name) => old?.hosts.get(name) ?? []);
-  for (const [name, host] of next.hosts) {
-    const before = old?.hosts.get(name);
+  for (const name of edited === null ? next.hosts.keys() : new Set([...edited, ...moving])) {
+    const [before, host] = [old?.hosts.get(name), next.hosts.get(name)];
+    // A group that moves is no host.
+    if (host === undefined) continue;
     const isConcerned = before !== host || moving.has(name) || machines.some((machine) => host.machines.has(machine));
     if (isConcerned) concerned.push(host);
     // Whoever gives a host away is told too.

@@ -35,13 +35,22 @@ export function valuesChanged(
       if (after.has(name) || !isUnread(before.get(name)))
         changes.add(kind, name, valueOf(base, before.get(name)), valueOf(head, after.get(name)));
   }
-  for (const [name, host] of next.hosts) {
-    const before = old?.hosts.get(name);
-    if (before !== host) changes.addHost(name, before, host);
+  const edited = editedHosts(base, head);
+  for (const name of edited ?? next.hosts.keys()) {
+    const [before, after] = [old?.hosts.get(name), next.hosts.get(name)];
+    if (before !== after) changes.addHost(name, before, after);
   }
-  for (const [name, host] of old?.hosts ?? [])
+  for (const [name, host] of edited === null ? (old?.hosts ?? []) : [])
     if (!next.hosts.has(name) && !isUnread(host)) changes.addHost(name, host, undefined);
   return changes.sorted();
+}
+
+/**
+ * The hosts in which two commits differ, where that is known and all else is the same: no other host, group or machine then differs,
+ * and no host comes or goes. Null where all of them have to be compared.
+ */
+export function editedHosts(base: LoadedRepository | null, { delta }: LoadedRepository): readonly string[] | null {
+  return base !== null && delta?.since === base.key ? delta.hosts : null;
 }
 
 const kinds: readonly Kind[] = ["signers", "settings", "holidays", "machine", "group", "host"];

@@ -126,13 +126,13 @@ class Play {
     this.now = world.now;
     this.lastChange = world.now;
     this.reports = new Map();
-    for (const [name, report] of world.reports) this.reports.set(name, this.goesOn(report));
+    const { hosts } = world.desired.loaded.repository;
+    for (const [name, report] of world.reports) this.reports.set(name, this.goesOn(report, hosts.get(report.host)));
   }
 
   /** Hosts that are heard now go on being heard, and those that are silent stay so. */
-  private goesOn(report: HostReport): HostReport {
-    const subject = subjectOf(this.began, report.host);
-    const isHeard = subject?.kind === "host" && "report" in currentReport(this.began, subject);
+  private goesOn(report: HostReport, host: Host | undefined): HostReport {
+    const isHeard = host !== undefined && "report" in currentReport(this.began, host);
     return isHeard ? { ...report, at: farAway } : report;
   }
 

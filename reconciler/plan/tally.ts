@@ -99,8 +99,17 @@ export class Tally {
   static of(world: Omit<World, "tally">): Tally {
     const tally = new Tally();
     const whole = { ...world, tally };
-    for (const name of world.desired.loaded.repository.hosts.keys()) tally.update(whole, name, null);
+    tally.takeAll(whole, null);
     return tally;
+  }
+
+  /** Takes in how every host stands, where nothing is known yet. */
+  takeAll(world: World, opened: Set<string> | null): void {
+    for (const [name, host] of world.desired.loaded.repository.hosts) {
+      const standing = standingOf(world, host);
+      this.standings.set(name, standing);
+      this.add(world, name, standing, { sign: 1, opened });
+    }
   }
 
   /**
