@@ -58,7 +58,9 @@ function headline(proposal: Proposal): Block {
     ...(errors.length > 0 ? [] : [["States taken from", from] as [string, string]]),
     ["As of", cell(at)],
   ];
-  const table = ["| | |", "|---|---|", ...rows.map(([key, value]) => `| ${key} | ${value} |`)];
+  // The first row is the table's head: an empty head would be drawn as an empty row.
+  const [first = "", ...rest] = rows.map(([key, value]) => `| ${key} | ${value} |`);
+  const table = [first, "|---|---|", ...rest];
   return { about: "headline", text: [`## ${titleOf(proposal)}`, "", ...table].join("\n") };
 }
 
@@ -298,12 +300,13 @@ function graphs({ machines }: Proposal): Block[] {
 function unchanged({ counts, added, errors }: Proposal): Block[] {
   if (errors.length > 0) return [];
   const lines = [
-    `- ${hosts(counts.unchanged)} would not move`,
+    ...(counts.unchanged > 0 ? [`- ${hosts(counts.unchanged)} would not move`] : []),
     ...(counts.underWay > 0 ? [`- ${hosts(counts.underWay)} on their way already, whatever this change does`] : []),
     ...(added.hosts.length > 0 ? [`- new hosts: ${listed(added.hosts)}`] : []),
     ...(added.groups.length > 0 ? [`- new groups: ${listed(added.groups)}`] : []),
     ...(added.machines.length > 0 ? [`- new machines: ${listed(added.machines)}`] : []),
   ];
+  if (lines.length === 0) return [];
   return [{ about: "list of what is unchanged", text: folded("What is unchanged and new", lines.join("\n")) }];
 }
 

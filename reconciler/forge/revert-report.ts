@@ -55,7 +55,7 @@ export function haltReport({ rollouts, failed }: HaltEvidence): string {
     const { done, active, pending, failed: broken } = hosts;
     const after = Math.max(waves.length - 1, 0);
     const where =
-      wave === 0 ? `in its canary, of ${after + 1} waves the first` : `in wave ${wave} of ${after} after its canary`;
+      wave === 0 ? `in its canary, the first of ${after + 1} waves` : `in wave ${wave} of ${after} after its canary`;
     return `- ${code(scope)}: ${where}; ${done} hosts done, ${active} begun, ${broken} failed, ${pending} not begun. ${code(message)}`;
   });
   const hosts = failed.slice(0, hostsShown).map((host) => {

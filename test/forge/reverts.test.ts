@@ -114,7 +114,7 @@ test("a halted commit is offered to be taken back, with hosts, reasons, output a
   const [pull] = site.standIn.pulls.values();
   assert.equal([pull?.title, pull?.base, pull?.state], ['Revert "light a"', "main", "open"]);
   assert.is(pull?.branch, `stateward/revert-${commit.slice(0, 12)}`);
-  assert.match(pull?.body ?? "", /in its canary, of 2 waves the first; 2 hosts done, 0 begun, 1 failed, 37 not begun/);
+  assert.match(pull?.body ?? "", /in its canary, the first of 2 waves; 2 hosts done, 0 begun, 1 failed, 37 not begun/);
   assert.match(
     pull?.body ?? "",
     /\*\*`a`\*\*: `lamp` in `off`, target `on`: `StepFailed`\n\n```text\nexit 1: no bulb, password \*\*\*\n```/,
