@@ -114,7 +114,7 @@ const names: readonly HostilePull[] = [
   inHost("a host whose name is a path", "SW105", { host: "../../etc/passwd" }),
   inHost("a host whose name is an option", "SW105", { host: "--upload-pack=x" }),
   inHost("a transport that is a program", "SW104", { transport: "ext::sh -c x" }),
-  inHost("a region that is markup", "SW206", { region: "<b>east</b>" }),
+  inHost("a region that is markup", "SW105", { region: "<b>east</b>" }),
   inHost("a host that is called constructor", "SW105", { host: "constructor" }),
   inMachine("a state whose name ends a graph", "SW105", { [injection]: { enter: [{ from: "on", steps: [] }] } }),
   inMachine("a state whose name breaks a line", "SW105", { "x\n  y --> z": { enter: [{ from: "on", steps: [] }] } }),
