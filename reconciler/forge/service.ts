@@ -145,7 +145,8 @@ export class ForgeService implements ForgeWaker {
       await this.tellRollouts();
       await this.apart("approvals", () => this.approve());
       await this.apart("reverts", async () => this.options.reverts?.look());
-      for (const [number, known] of [...pulls]) {
+      const round = [...pulls];
+      for (const [number, known] of round) {
         const isDue = known.isDue || begun - known.lookedAt >= times.visitEvery;
         if (!isDue || now() < known.notBefore) continue;
         if (this.isStopped || !this.isLeading) return;

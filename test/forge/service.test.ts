@@ -201,7 +201,7 @@ test("a pull request on which GitHub takes no comments keeps no other from being
     await rig.commit("full", "b");
     await git(rig.work, "checkout", "--quiet", "main");
     const good = await rig.commit("good", "c");
-    const [other, full] = [rig.open("good"), rig.open("full")];
+    const [full, other] = [rig.open("full"), rig.open("good")];
     rig.standIn.fault = fault;
     rig.standIn.faultOnly = new RegExp(`/issues/${full}/comments`);
     rig.service.start();

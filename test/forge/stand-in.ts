@@ -136,7 +136,7 @@ export class StandIn implements AsyncDisposable {
   readonly problems: string[] = [];
   /** Read anew with each request. */
   fault: GitHubFault | null = null;
-  /** The fault holds for requests of this form alone. */
+  /** The fault holds for requests of this form, or with this path, alone. */
   faultOnly: RegExp | null = null;
   delayMs = 0;
   /** Seconds that a limit asks to be left alone. */
@@ -240,7 +240,8 @@ export class StandIn implements AsyncDisposable {
     const call = findCall(method, url, text === "" ? null : JSON.parse(text));
     this.requests.push(call?.route ?? `${method} ${url.pathname}`);
     if (this.delayMs > 0) await sleep(this.delayMs);
-    const isFaulty = this.fault !== null && (this.faultOnly === null || this.faultOnly.test(call?.route ?? ""));
+    const isFaulty =
+      this.fault !== null && [call?.route ?? "", url.pathname].some((asked) => this.faultOnly?.test(asked) ?? true);
     if (isFaulty && this.fault !== "lost") return this.fail(response);
     const [status, value] = await this.valueOf(call, `${method} ${url.pathname}`, request);
     if (isFaulty) return send(response, 502, { message: "Bad gateway" });
