@@ -89,13 +89,21 @@ export class CommandDesk {
     const talk = await this.talk(pull);
     let wantsPlan = false;
     let hasAnswered = false;
+    const strangers = new Set<string>();
     for (const comment of talk.comments) {
       if (this.settled.has(comment.id) || comment.author === null || comment.author.endsWith("[bot]")) continue;
       const commands = commandsIn(comment.body);
       if (commands.length === 0 || talk.own.some(({ marker }) => marker.comment === comment.id)) continue;
       const isOld = this.options.now() - comment.createdAt > ageMaxMs;
-      if (isOld || (await this.isReactedTo(comment))) {
+      // One reaction for many words of a stranger: they cost GitHub's limit nothing, and nobody else a wait.
+      if (isOld || strangers.has(comment.author) || (await this.isReactedTo(comment))) {
         this.settle(comment);
+        continue;
+      }
+      if (!(await this.mayWrite(comment.author))) {
+        // Whoever may not write gets no words: a comment of ours for each of a stranger's is what a stranger would want.
+        await this.react(comment, "confused");
+        strangers.add(comment.author);
         continue;
       }
       hasAnswered = true;
@@ -138,11 +146,6 @@ export class CommandDesk {
   /** Answers the commands of a comment; true when one asks for the plan. */
   private async answer(talk: Talk, comment: Comment, commands: readonly Command[]): Promise<boolean> {
     const by = comment.author ?? "";
-    // Whoever may not write gets no words: a comment of ours for each of a stranger's is what a stranger would want.
-    if (!(await this.mayWrite(by))) {
-      await this.react(comment, "confused");
-      return false;
-    }
     if (isEdited(comment)) {
       await this.reply(talk, comment, "reply", ["an edited comment does not count: write a new one"]);
       return false;

@@ -129,6 +129,16 @@ test("strangers get a reaction and no words, and hold nothing", async () => {
   );
 });
 
+test("many words of a stranger cost no more than one, and keep nobody waiting", async () => {
+  await using rig = await start();
+  for (let count = 0; count < 50; count++) rig.standIn.addComment(1, "mallory", "/stateward approve");
+  rig.standIn.addComment(1, "bea", "/stateward hold git-1 disk fails");
+  const before = rig.standIn.requests.length;
+  await rig.attend();
+  assert.is(rig.held.length, 1);
+  assert.ok(rig.standIn.requests.length - before < 20, `${rig.standIn.requests.length - before} requests`);
+});
+
 test("an answer of ours that somebody else has written counts for nothing", async () => {
   await using rig = await start();
   const word = rig.standIn.addComment(1, "carl", "/stateward approve");
