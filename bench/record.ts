@@ -137,7 +137,7 @@ async function tenChanged(site: Site): Promise<Row> {
       const { hosts } = poll.desired.loaded.repository;
       // As the engine does it: the sums are kept in step, and the hosts that changed are decided about.
       const changed = (poll.desired.loaded.delta?.hosts ?? [...hosts.keys()]).flatMap((name) => hosts.get(name) ?? []);
-      for (const { name } of changed) now.tally.update(now, name);
+      for (const { name } of changed) now.tally.update(now, name, null);
       for (const host of changed) decideSubject(now, host);
       return performance.now() - listed;
     },

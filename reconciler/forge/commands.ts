@@ -122,6 +122,8 @@ export class CommandDesk {
       if (marker.kind !== "approval" || marker.head !== pull.head || isEdited(comment)) continue;
       const word = comments.find(({ id }) => id === marker.comment);
       if (word === undefined || isEdited(word) || word.author !== marker.by) continue;
+      // With a person's token that person's comments look like our own: an answer alone is no word.
+      if (!commandsIn(word.body).some(({ kind }) => kind === "approve")) continue;
       if ((await this.refusalOf(pull, marker.by)) === null && !found.includes(marker.by)) found.push(marker.by);
     }
     return found;
