@@ -53,7 +53,6 @@ export const unreached: readonly Unreached[] = [
   { points: "record/maintenance.ts Maintenance.check recordBytes", why: "a record of more than 1.5 GB" },
   { points: "record/maintenance.ts Maintenance.check archive", why: "a record of more than 1.5 GB" },
   { points: "record/maintenance.ts recordBytes run", why: "a record of more than 1.5 GB" },
-  { points: "record/read-record.ts readRecord open", why: "the plan of a change alone has a cache for records" },
   { points: "record/person-repository.ts *", why: "the clone of a person who changes something: no reconciler has it" },
   { points: "record/take-back.ts *", why: "the reconcilers have no Git host on which to offer a revert" },
   { points: "record/commit.ts writeTree *", why: "the reconcilers have no Git host on which to offer a revert" },
