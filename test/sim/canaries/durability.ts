@@ -21,8 +21,8 @@ export const durability: readonly Canary[] = [
     edits: [
       {
         file: store,
-        find: "if (isMine) this.applyJournal(subjects, entries);",
-        replace: "if (isMine) this.applyJournal(subjects, []);",
+        find: "if (isMine) this.applyJournal(subjects);",
+        replace: "if (isMine) this.left = [];",
       },
     ],
   },
