@@ -9,7 +9,7 @@ export const fleet: readonly Canary[] = [
     what: "one more of a group is taken down than may be",
     promises: ["B1"],
     mode: "liveness",
-    seedsMax: 200,
+    seedsMax: 600,
     edits: [
       {
         file: "reconciler/plan/gates.ts",

@@ -36,7 +36,7 @@ export const reconciling: readonly Canary[] = [
     what: "what a host says of itself never wins over the record",
     promises: ["R3"],
     mode: "liveness",
-    seedsMax: 100,
+    seedsMax: 400,
     edits: [
       {
         file: "reconciler/plan/observe.ts",

@@ -68,7 +68,11 @@ function contradicted(history: History): Violation[] {
       // What became of an attempt that was left open is found out once the host is not held any more.
       const isLeftOpen = entry?.attempt != null && entry.conditions.some(({ reason }) => reason === "Held");
       // One whose service does not answer says what its marker says, and is not believed.
-      const isSick = all(history, "fell").some((fell) => fell.host === name && fell.machine === machine);
+      const isSick =
+        all(history, "fell").some((fell) => fell.host === name && fell.machine === machine && fell.state === state) ||
+        all(history, "pushed").some(({ message }) =>
+          message.includes(`${name}: ${state} -> ${recorded} (${machine} check failed`),
+        );
       if (isSick || isLeftOpen) continue;
       if (recorded !== undefined && recorded !== state)
         violations.push({
