@@ -32,20 +32,6 @@ export const reconciling: readonly Canary[] = [
     ],
   },
   {
-    name: "record-wins",
-    what: "what a host says of itself never wins over the record",
-    promises: ["R3"],
-    mode: "liveness",
-    seedsMax: 400,
-    edits: [
-      {
-        file: "reconciler/plan/observe.ts",
-        find: "if (claim.state === entry.state) return false;",
-        replace: "return false;",
-      },
-    ],
-  },
-  {
     name: "stale-sequence",
     what: "a report is taken that is not newer than the last one",
     promises: ["R3"],
