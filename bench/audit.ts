@@ -5,9 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { subjectCommits } from "../dist/cli/audit-log.js";
 import { openAudit } from "../dist/cli/audit-source.js";
 import { encodeRecord } from "../dist/model/record.js";
+import { readSubjectHistory } from "../dist/record/history.js";
 import { recordPath } from "../dist/record/layout.js";
 import { git, hostName, recordOf } from "./fleet.ts";
 import { median, ms, timed } from "./measure.ts";
@@ -54,7 +54,7 @@ async function measure(what: string, folder: string): Promise<void> {
     const source = await openAudit({ folder });
     inside.push(
       await timed(async () => {
-        found = (await subjectCommits(source, name, { commitsMax: Number.POSITIVE_INFINITY })).length;
+        found = (await readSubjectHistory(source, name, { commitsMax: Number.POSITIVE_INFINITY })).length;
       }),
     );
     source.git.objects.close();

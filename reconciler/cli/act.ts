@@ -14,11 +14,12 @@ import { exists } from "../record/disk.ts";
 import { readStateFolder } from "../record/origin.ts";
 import { issueToken, loadTokenKey } from "../server/tokens.ts";
 import { needApi } from "./api.ts";
-import { unknown } from "./inspect.ts";
+import { createLoader } from "./loader.ts";
 import { print, printJson } from "./output.ts";
 import { readRemote } from "./recorded.ts";
+import { unknown } from "./unknown-subject.ts";
 import { localRoot } from "./wire.ts";
-import { createLoader, type GlobalOptions, openWorkspace, tokenKeyFile } from "./workspace.ts";
+import { type GlobalOptions, openWorkspace, tokenKeyFile } from "./workspace.ts";
 
 export interface ReplayOptions extends GlobalOptions {
   readonly dryRun?: boolean;

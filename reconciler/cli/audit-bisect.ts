@@ -2,11 +2,19 @@
 import { Failure } from "../model/failure.ts";
 import { decodeRecord, type MachineRecord, type SubjectRecord } from "../model/record.ts";
 import { readyOf } from "../plan/conditions.ts";
+import type { RecordCommit } from "../record/history.ts";
 import { recordPath } from "../record/layout.ts";
-import { type RecordCommit, subjectCommits } from "./audit-log.ts";
-import { type AuditSource, type MainCommit, mainText, needTime, openAudit, readMainCommits } from "./audit-source.ts";
-import { unknown } from "./inspect.ts";
+import {
+  type AuditSource,
+  type MainCommit,
+  mainText,
+  needTime,
+  openAudit,
+  readIndexed,
+  readMainCommits,
+} from "./audit-source.ts";
 import { paint, print, printJson } from "./output.ts";
+import { unknown } from "./unknown-subject.ts";
 import type { GlobalOptions } from "./workspace.ts";
 
 export interface BisectOptions extends GlobalOptions {
@@ -29,7 +37,7 @@ const suspectsMax = 20;
 export async function bisect(options: BisectOptions, name: string): Promise<number> {
   const since = options.good === undefined ? null : needTime(options.good, Date.now());
   const source = await openAudit(options);
-  const commits = await subjectCommits(source, name, { commitsMax: Number.POSITIVE_INFINITY });
+  const commits = await readIndexed(source, name, { commitsMax: Number.POSITIVE_INFINITY });
   if (commits.length === 0) throw unknown(name);
   const isBad = judgeOf(options.bad ?? null);
   const found = await search(source, commits, { name, isBad, since });

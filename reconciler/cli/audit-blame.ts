@@ -14,9 +14,10 @@ import { TipsFile } from "../record/tips.ts";
 import { type AuditSource, type MainCommit, openAudit, readMainCommits } from "./audit-source.ts";
 import { type Explained, placeText, valueAt } from "./explain-sources.ts";
 import { explainHost, valuesOf } from "./explained.ts";
+import { createLoader } from "./loader.ts";
 import { paint, print, printJson } from "./output.ts";
 import { version } from "./version.ts";
-import { createLoader, type GlobalOptions } from "./workspace.ts";
+import { type GlobalOptions } from "./workspace.ts";
 
 interface Blamed extends Explained {
   /** What gave the value; null for what no file says. */

@@ -1,26 +1,19 @@
 // stateward log: who did what to which host, why, with which pull request; tries that failed and people's words too.
 import { Failure } from "../model/failure.ts";
-import { archivedBefore, fetchArchive } from "../record/follow.ts";
-import type { Git } from "../record/git.ts";
-import { fleetFile, recordPath } from "../record/layout.ts";
-import { type AuditSource, type MainCommit, mainText, needTime, openAudit, readMainCommits } from "./audit-source.ts";
-import { unknown } from "./inspect.ts";
+import { type HistoryRange, type RecordCommit, readHistory } from "../record/history.ts";
+import { fleetFile } from "../record/layout.ts";
+import {
+  type AuditSource,
+  type MainCommit,
+  mainText,
+  needTime,
+  openAudit,
+  readIndexed,
+  readMainCommits,
+} from "./audit-source.ts";
 import { paint, print, printJson, table } from "./output.ts";
+import { unknown } from "./unknown-subject.ts";
 import type { GlobalOptions } from "./workspace.ts";
-
-/** One commit of the record that says something, newest first in a list. */
-export interface RecordCommit {
-  readonly commit: string;
-  /** ISO 8601, UTC. */
-  readonly at: string;
-  /** Lines of the message: `git-1: drained -> serving (git-server)`. */
-  readonly lines: readonly string[];
-  readonly desired: string;
-  readonly epoch: number;
-  /** The run of the reconciler that wrote it; empty before that was noted. */
-  readonly run: string;
-  readonly pullRequest: number | null;
-}
 
 /** What happened, as one line of the log. */
 export interface LogEntry {
@@ -64,7 +57,7 @@ export async function log(options: LogOptions, name: string | null): Promise<num
   // Lines of one commit can be many or none, and whoever is asked for may be in few of them.
   const commitsMax = options.actor === undefined ? limit : Number.POSITIVE_INFINITY;
   const commits = await (name === null
-    ? readCommits(source, { ...range, paths: [], commitsMax })
+    ? readHistory(source, null, { ...range, commitsMax })
     : hostCommits(source, name, { ...range, commitsMax }));
   const main = await readMainCommits(
     source.git,
@@ -79,93 +72,16 @@ export async function log(options: LogOptions, name: string | null): Promise<num
   return 0;
 }
 
-interface Range {
-  readonly since?: number;
-  readonly until?: number;
-  readonly commitsMax: number;
-}
-
 /** A host's own commits, and those with people's words about it or about the fleet. */
-async function hostCommits(source: AuditSource, name: string, range: Range): Promise<RecordCommit[]> {
+async function hostCommits(source: AuditSource, name: string, range: HistoryRange): Promise<RecordCommit[]> {
   const [own, words] = await Promise.all([
-    subjectCommits(source, name, range),
-    readCommits(source, { ...range, paths: [fleetFile], commitsMax: Math.min(fleetCommitsMax, range.commitsMax * 40) }),
+    readIndexed(source, name, range),
+    readHistory(source, fleetFile, { ...range, commitsMax: Math.min(fleetCommitsMax, range.commitsMax * 40) }),
   ]);
   if (own.length === 0 && range.since === undefined && range.until === undefined) throw unknown(name);
   const known = new Set(own.map(({ commit }) => commit));
   const spoken = words.filter(({ commit, lines }) => !known.has(commit) && lines.some((line) => isWordOn(name, line)));
   return [...own, ...spoken].toSorted((a, b) => (a.at < b.at ? 1 : a.at > b.at ? -1 : 0));
-}
-
-/** Commits in which the record of a host or a group changed, newest first. */
-export async function subjectCommits(source: AuditSource, name: string, range: Range): Promise<RecordCommit[]> {
-  const isGroup = (await source.git.resolve(`${source.observed}:${recordPath("group", name)}`)) !== null;
-  return readCommits(source, { ...range, paths: [recordPath(isGroup ? "group" : "host", name)] });
-}
-
-const format = ["%H", "%ct", "%B", ...["Desired", "Epoch", "Run", "Pull-request"].map(trailer)].join("%x1f");
-
-function trailer(key: string): string {
-  return `%(trailers:key=${key},valueonly,separator=%x2C)`;
-}
-
-/** Reads on in what was there before the record was given a new root, as long as that is there. One path at most: Git's index knows no more. */
-async function readCommits(
-  source: AuditSource,
-  { paths, ...range }: Range & { readonly paths: readonly string[] },
-): Promise<RecordCommit[]> {
-  const { git, remote } = source;
-  const found: RecordCommit[] = [];
-  for (let tip: string | null = source.observed; tip !== null; ) {
-    const left = range.commitsMax - found.length;
-    // Each of the two goes through the whole history: side by side.
-    const [archived, commits]: [Awaited<ReturnType<typeof archivedBefore>>, RecordCommit[]] = await Promise.all([
-      archivedBefore(git, tip),
-      readOne(git, [tip, ...paths], { ...range, commitsMax: left + 1 }),
-    ]);
-    // The new root of an archive has all files, and changed none.
-    found.push(...commits.filter(({ commit }) => commit !== archived?.root));
-    if (found.length >= range.commitsMax || archived === null) break;
-    if (remote !== null) await fetchArchive({ git, remote }, archived).catch(() => {});
-    tip = await git.resolve(archived.commit);
-  }
-  return found.slice(0, range.commitsMax);
-}
-
-async function readOne(git: Git, [tip = "", ...paths]: readonly string[], range: Range): Promise<RecordCommit[]> {
-  const times = [
-    ...(range.since === undefined ? [] : [`--since=${new Date(range.since).toISOString()}`]),
-    ...(range.until === undefined ? [] : [`--until=${new Date(range.until).toISOString()}`]),
-  ];
-  const count = Number.isFinite(range.commitsMax) ? [`--max-count=${range.commitsMax}`] : [];
-  const args = ["log", "--encoding=UTF-8", `--format=${format}%x1e`, ...count, ...times, "--end-of-options", tip, "--"];
-  const text = await git.run([...args, ...paths], { timeoutMs: 600_000 });
-  return text.split("\x1e").flatMap((chunk) => {
-    const [commit = "", seconds = "", body = "", desired = "", epoch = "", run = "", request = ""] = chunk
-      .trim()
-      .split("\x1f");
-    if (commit === "") return [];
-    return [
-      {
-        commit,
-        at: new Date(Number(seconds) * 1000).toISOString(),
-        lines: linesOf(body),
-        desired: desired.trim(),
-        epoch: Number(epoch),
-        run: run.trim(),
-        pullRequest: /^#\d{1,9}$/.test(request.trim()) ? Number(request.trim().slice(1)) : null,
-      },
-    ];
-  });
-}
-
-/** What the message says happened: the first line is the first of them, with a count of the others. */
-function linesOf(body: string): string[] {
-  const paragraphs = body.trimEnd().split("\n\n");
-  const lines = (paragraphs.length > 1 ? paragraphs.slice(0, -1) : paragraphs).join("\n").split("\n");
-  const [subject = "", ...others] = lines.filter((line) => line !== "");
-  const first = subject.replace(/ \(\+\d+\)$/, "");
-  return others.some((line) => line.startsWith(first)) ? others : [first, ...others];
 }
 
 /** A hold of the whole fleet, or of the host itself. */

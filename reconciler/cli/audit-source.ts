@@ -6,16 +6,12 @@ import { Failure } from "../model/failure.ts";
 import { pullRequestOf } from "../model/pull-request.ts";
 import { exists } from "../record/disk.ts";
 import { archivedBefore, fetchArchive } from "../record/follow.ts";
-import { Git, gitEnvironment } from "../record/git.ts";
-import type { Remote } from "../record/remote.ts";
+import { Git, messageIn } from "../record/git.ts";
+import { type HistoryRange, type HistorySource, type RecordCommit, readSubjectHistory } from "../record/history.ts";
+import { findGitDir } from "./git-dir.ts";
 import { type GlobalOptions, openRecordMirror, openWorkspace } from "./workspace.ts";
 
-export interface AuditSource {
-  readonly git: Git;
-  /** Asked for archives of the record; null for a clone, which has what it has. */
-  readonly remote: Remote | null;
-  /** Tip of the record. */
-  readonly observed: string;
+export interface AuditSource extends HistorySource {
   /** Tip of `main`; null where it is not there. */
   readonly main: string | null;
 }
@@ -23,7 +19,7 @@ export interface AuditSource {
 /** Opens what there is to read. Throws a Failure where there is no record. */
 export async function openAudit(options: GlobalOptions): Promise<AuditSource> {
   const workspace = openWorkspace(options);
-  const isConfigured = options.data !== undefined || !workspace.embedded || (await exists(workspace.data));
+  const isConfigured = options.data !== undefined || !workspace.embedded || (await exists(workspace.remote));
   const clone = isConfigured ? null : await openClone(resolve(options.folder), workspace.git);
   if (clone !== null) return clone;
   const { git, remote, listing, observed } = await openRecordMirror(workspace);
@@ -34,15 +30,9 @@ export async function openAudit(options: GlobalOptions): Promise<AuditSource> {
 }
 
 async function openClone(folder: string, options: ConstructorParameters<typeof Git>[2]): Promise<AuditSource | null> {
-  const result = await runProcess({
-    argv: ["git", "-C", folder, "rev-parse", "--absolute-git-dir"],
-    env: gitEnvironment(),
-    timeoutMs: 10_000,
-    outputBytesMax: 10_000,
-  }).catch(() => null);
-  const dir = result?.exit === 0 ? result.stdout.trim() : "";
-  if (dir === "" || !(await exists(join(dir, "HEAD")))) return null;
-  const git = new Git(dir, runProcess, options);
+  const found = await findGitDir(folder).catch(() => ({ said: "" }));
+  if ("said" in found || !(await exists(join(found.dir, "HEAD")))) return null;
+  const git = new Git(found.dir, runProcess, options);
   const tip = async (branch: string): Promise<string | null> => {
     for (const ref of [`refs/remotes/origin/${branch}`, `refs/heads/${branch}`]) {
       const id = await git.resolve(ref);
@@ -53,6 +43,24 @@ async function openClone(folder: string, options: ConstructorParameters<typeof G
   const observed = await tip("observed");
   if (observed === null) return null;
   return { git, remote: null, observed, main: await tip("main") };
+}
+
+/** A history that took longer than this to read is worth an index, in milliseconds. */
+const slowMs = 1000;
+
+/** Reads the history of one subject; says how a clone without Git's index of changed paths becomes quicker, where that was slow. */
+export async function readIndexed(source: AuditSource, name: string, range: HistoryRange): Promise<RecordCommit[]> {
+  const began = performance.now();
+  const commits = await readSubjectHistory(source, name, range);
+  if (source.remote === null && performance.now() - began > slowMs && !(await hasIndex(source.git.dir)))
+    process.stderr.write("to make this quicker: git commit-graph write --reachable --changed-paths\n");
+  return commits;
+}
+
+async function hasIndex(dir: string): Promise<boolean> {
+  const files = ["commit-graph", join("commit-graphs", "commit-graph-chain")];
+  const found = await Promise.all(files.map((file) => exists(join(dir, "objects", "info", file))));
+  return found.includes(true);
 }
 
 export function noRecord(): Failure {
@@ -86,7 +94,7 @@ export async function readMainCommits(git: Git, ids: Iterable<string>): Promise<
 function mainCommit(commit: string, text: string): MainCommit {
   const end = text.indexOf("\n\n");
   const [, author = "", seconds = "0"] = /^author (.*) (\d{1,12}) [+-]\d{4}$/m.exec(text.slice(0, end)) ?? [];
-  const message = text.slice(end + 2);
+  const message = messageIn(text);
   const subject = message.split("\n", 1)[0] ?? "";
   return { commit, author, at: isoTime(Number(seconds) * 1000), subject, pullRequest: pullRequestOf(message) };
 }

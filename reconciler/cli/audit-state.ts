@@ -2,12 +2,13 @@
 import { decodeRecord, type MachineRecord, type SubjectRecord } from "../model/record.ts";
 import { readyOf } from "../plan/conditions.ts";
 import { fleetFile, headFile, recordPath } from "../record/layout.ts";
+import { recordedCommit } from "../record/mirror.ts";
 import { needed } from "../record/objects.ts";
 import { readRecord } from "../record/read-record.ts";
 import { diffTrees } from "../record/tree-diff.ts";
 import { type AuditSource, type Moment, mainText, momentOf, openAudit, readMainCommits } from "./audit-source.ts";
-import { unknown } from "./inspect.ts";
 import { paint, print, printJson, table } from "./output.ts";
+import { unknown } from "./unknown-subject.ts";
 import type { GlobalOptions } from "./workspace.ts";
 
 /** stateward at TIME [HOST]. */
@@ -15,7 +16,7 @@ export async function at(options: GlobalOptions, time: string, name: string | nu
   const source = await openAudit(options);
   const moment = await momentOf(source, time, Date.now());
   const subjects = name === null ? await allAt(source, moment) : [await oneAt(source, moment, name)];
-  const desired = await desiredAt(source, moment);
+  const desired = await recordedCommit(source.git, moment.commit);
   if (options.json) {
     printJson({ time, commit: moment.commit, at: moment.at, desired, subjects });
     return 0;
@@ -44,12 +45,6 @@ async function oneAt({ git }: AuditSource, { commit }: Moment, name: string): Pr
     if (object?.type === "blob") return decodeRecord(object.data.toString(), `${name} at ${commit.slice(0, 8)}`);
   }
   throw unknown(name);
-}
-
-/** The commit of `main` that the record of that time names as in force. */
-async function desiredAt({ git }: AuditSource, { commit }: Moment): Promise<string | null> {
-  const named = await git.trailers(commit, "Desired", 50);
-  return named.find((line) => /^[0-9a-f]{40}$/.test(line) && !/^0+$/.test(line)) ?? null;
 }
 
 function stateRow(name: string, machine: string, entry: MachineRecord): string[] {
@@ -90,7 +85,10 @@ export async function diff(
   const after = await momentOf(source, to, now);
   const pairs = await changedRecords(source, [before, after], name);
   const differences = pairs.flatMap(([old, record]) => differencesOf(old, record));
-  const [oldMain, newMain] = [await desiredAt(source, before), await desiredAt(source, after)];
+  const [oldMain, newMain] = [
+    await recordedCommit(source.git, before.commit),
+    await recordedCommit(source.git, after.commit),
+  ];
   if (options.json) {
     printJson({
       from: { ...before, desired: oldMain },

@@ -8,13 +8,14 @@ import { recordFormat } from "../model/record.ts";
 import type { SourceFile } from "../model/types.ts";
 import type { ProposalInput } from "../plan/proposal.ts";
 import { DocumentCache } from "../record/document-cache.ts";
-import { Git, gitEnvironment } from "../record/git.ts";
+import { Git } from "../record/git.ts";
 import { DesiredMirror } from "../record/mirror.ts";
 import { readRecord } from "../record/read-record.ts";
 import { TipsFile } from "../record/tips.ts";
 import { documentVersion } from "./document-version.ts";
+import { findGitDir } from "./git-dir.ts";
+import { createLoader } from "./loader.ts";
 import { version } from "./version.ts";
-import { createLoader } from "./workspace.ts";
 
 /** Where a change is to be read from. */
 export interface ChangeSource {
@@ -150,22 +151,14 @@ class BaseCache extends DocumentCache {
 
 /** The repository that a folder belongs to. Only its objects and refs are read. */
 async function openRepository(folder: string): Promise<Git> {
-  const found = await runProcess({
-    argv: ["git", "-C", folder, "rev-parse", "--absolute-git-dir"],
-    env: { ...gitEnvironment(), ...offlineEnvironment },
-    timeoutMs: 10_000,
-    outputBytesMax: 10_000,
-    endsWithUs: true,
-  });
-  const dir = found.stdout.replace(/\n$/, "");
-  if (found.exit !== 0 || dir === "") {
-    const said = printable(found.stderr.trim().split("\n").at(-1) ?? "");
-    throw new Failure("invalid", `no Git repository in ${folder}: ${said}`, {
+  const found = await findGitDir(folder, offlineEnvironment);
+  if ("said" in found) {
+    throw new Failure("invalid", `no Git repository in ${folder}: ${found.said}`, {
       reason: "NoRepository",
       hint: "name the folder of a clone of the state repository with --folder",
     });
   }
-  return new Git(dir, runProcess, { env: offlineEnvironment });
+  return new Git(found.dir, runProcess, { env: offlineEnvironment });
 }
 
 async function resolve(git: Git, name: string): Promise<string | null> {

@@ -10,9 +10,10 @@ import type { ProposedFile } from "../record/commit.ts";
 import { replaceFile } from "../record/disk.ts";
 import { readStateFolder } from "../record/origin.ts";
 import { loadFolder } from "./inspect.ts";
+import { createLoader } from "./loader.ts";
 import { paint, print, printJson } from "./output.ts";
 import { type Edition, problemsAfter } from "./target-edits.ts";
-import { createLoader, type GlobalOptions, type Workspace } from "./workspace.ts";
+import { type GlobalOptions, type Workspace } from "./workspace.ts";
 
 export interface ChangeOptions extends GlobalOptions {
   readonly dryRun?: boolean;

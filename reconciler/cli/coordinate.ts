@@ -6,9 +6,9 @@ import type { FleetView, RolloutView, WhyView } from "../model/ports.ts";
 import { fleetView, whyView } from "../plan/fleet-view.ts";
 import { whyLines } from "../plan/why.ts";
 import { type Api, findApi, needApi } from "./api.ts";
-import { unknown } from "./inspect.ts";
 import { fleetLines, print, printJson, table } from "./output.ts";
 import { readRemote } from "./recorded.ts";
+import { unknown } from "./unknown-subject.ts";
 import { type GlobalOptions, openWorkspace, type Workspace } from "./workspace.ts";
 
 interface ByOptions extends GlobalOptions {

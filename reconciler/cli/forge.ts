@@ -1,6 +1,5 @@
 // GitHub as a reconciler reaches it: which repository, by which address, as whom. None of it comes from a commit, or whoever may change a
 // file could send the token elsewhere.
-import { readFileSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { runProcess } from "../adapters/process.ts";
 import { GitHub, type GitHubCredentials } from "../forge/client.ts";
@@ -15,7 +14,7 @@ import { GitRemote } from "../record/remote.ts";
 import { createChangePlanner } from "./change-planner.ts";
 import { PullRequestMirror } from "./pull-request-source.ts";
 import { createRevertMaker } from "./revert-maker.ts";
-import type { Workspace } from "./workspace.ts";
+import { readPrivate, type Workspace } from "./workspace.ts";
 
 export interface ForgeOptions {
   /** `owner/name`; pull requests are looked after only where it is given. */
@@ -68,22 +67,10 @@ function credentialsOf(options: ForgeOptions, { secrets }: Workspace): GitHubCre
 
 function secretIn(file: string): string {
   const path = resolve(file);
-  try {
-    if ((statSync(path).mode & 0o077) === 0) {
-      const secret = readFileSync(path, "utf8").trim();
-      if (secret !== "") return secret;
-    }
-  } catch (cause) {
-    throw new Failure("invalid", `cannot read the credentials in ${path}`, {
-      reason: "NoCredentials",
-      hint: "give a file that holds a token, or the private key of the app, and nothing else",
-      cause,
-    });
-  }
-  throw new Failure("invalid", `others may read the credentials in ${path}, or it is empty`, {
-    reason: "CredentialsOpen",
-    hint: `chmod 600 ${path}`,
-  });
+  const hint = "give a file that holds a token, or the private key of the app, and nothing else";
+  const secret = readPrivate(path, "credentials", hint).trim();
+  if (secret !== "") return secret;
+  throw new Failure("invalid", `the credentials in ${path} are empty`, { reason: "NoCredentials", hint });
 }
 
 export interface Forge {

@@ -1,9 +1,8 @@
 // GitHub as a command reaches it: which repository, by which address, with whose token. None of it comes from a commit.
-import { readFileSync, statSync } from "node:fs";
 import { resolve } from "node:path";
 import { GitHub, type GitHubCredentials } from "../forge/client.ts";
 import { Failure } from "../model/failure.ts";
-import type { Workspace } from "./workspace.ts";
+import { readPrivate, type Workspace } from "./workspace.ts";
 
 export interface GitHubCommandOptions {
   /** `owner/name`; default what the remote's address says. */
@@ -38,7 +37,10 @@ export function openGitHub(options: GitHubCommandOptions, workspace: Workspace, 
 }
 
 function tokenOf({ githubTokenFile: file }: GitHubCommandOptions, { secrets }: Workspace): GitHubCredentials {
-  const token = file === undefined ? (process.env.GITHUB_TOKEN ?? process.env.GH_TOKEN ?? "") : tokenIn(resolve(file));
+  const token =
+    file === undefined
+      ? (process.env.GITHUB_TOKEN ?? process.env.GH_TOKEN ?? "")
+      : readPrivate(resolve(file), "token", "give a file that holds a token and nothing else");
   if (token.trim() === "")
     throw new Failure("invalid", "there is no token for GitHub", {
       reason: "NoGitHubToken",
@@ -47,24 +49,4 @@ function tokenOf({ githubTokenFile: file }: GitHubCommandOptions, { secrets }: W
   // A2: what a library or a server says of it does not show it.
   secrets.add(token.trim());
   return { kind: "token", token: token.trim() };
-}
-
-function tokenIn(path: string): string {
-  let text: string;
-  try {
-    if ((statSync(path).mode & 0o077) !== 0)
-      throw new Failure("invalid", `others may read the token in ${path}`, {
-        reason: "CredentialsOpen",
-        hint: `chmod 600 ${path}`,
-      });
-    text = readFileSync(path, "utf8");
-  } catch (cause) {
-    if (cause instanceof Failure) throw cause;
-    throw new Failure("invalid", `cannot read the token in ${path}`, {
-      reason: "NoCredentials",
-      hint: "give a file that holds a token and nothing else",
-      cause,
-    });
-  }
-  return text;
 }

@@ -5,8 +5,9 @@ import { Failure } from "../model/failure.ts";
 import { nearest } from "../model/problem.ts";
 import type { Machine, Transition } from "../model/types.ts";
 import { readStateFolder } from "../record/origin.ts";
+import { createLoader } from "./loader.ts";
 import { print, printJson } from "./output.ts";
-import { createLoader, type GlobalOptions, openWorkspace } from "./workspace.ts";
+import { type GlobalOptions, openWorkspace } from "./workspace.ts";
 
 export interface GraphOptions extends GlobalOptions {
   readonly format: string;

@@ -12,16 +12,18 @@ import { readyOf } from "../plan/conditions.ts";
 import { fleetView } from "../plan/fleet-view.ts";
 import { type Forecast, forecast, recordedWorld } from "../plan/forecast.ts";
 import { subjectNames, subjectOf, type World } from "../plan/world.ts";
-import { readHistory } from "../record/history.ts";
+import { linesAbout, readSubjectHistory } from "../record/history.ts";
 import { readStateFolder } from "../record/origin.ts";
 import { readRecord } from "../record/read-record.ts";
 import { findApi } from "./api.ts";
 import { openAudit } from "./audit-source.ts";
+import { createLoader } from "./loader.ts";
 import { fleetLines, paint, print, printJson, table } from "./output.ts";
 import { readRemote } from "./recorded.ts";
 import { printSimulation } from "./simulation.ts";
+import { unknown } from "./unknown-subject.ts";
 import { workflowCommand } from "./workflow-commands.ts";
-import { createLoader, type GlobalOptions, openRecordMirror, openWorkspace, type Workspace } from "./workspace.ts";
+import { type GlobalOptions, openRecordMirror, openWorkspace, type Workspace } from "./workspace.ts";
 
 export interface CheckOptions extends GlobalOptions {
   /** Absent for text, or for JSON with `--json`. */
@@ -296,8 +298,8 @@ export async function history(options: HistoryOptions, name: string): Promise<nu
   const limit = Number(options.limit);
   if (!Number.isInteger(limit) || limit < 1)
     throw new Failure("invalid", `not a number of commits: ${options.limit}`, { reason: "BadLimit" });
-  const { git, remote, observed } = await openAudit(options);
-  const entries = await readHistory({ git, remote }, observed, { name, limit });
+  const commits = await readSubjectHistory(await openAudit(options), name, { commitsMax: limit });
+  const entries = commits.map((item) => ({ ...item, lines: linesAbout(name, item) }));
   if (entries.length === 0) throw unknown(name);
   const shown = options.all ? entries : entries.filter(({ lines }) => lines.length > 0);
   if (options.json) printJson(shown);
@@ -315,11 +317,4 @@ export async function history(options: HistoryOptions, name: string): Promise<nu
       ),
     );
   return 0;
-}
-
-export function unknown(name: string): Failure {
-  return new Failure("invalid", `no host or group is called ${name}`, {
-    reason: "UnknownSubject",
-    hint: "stateward status lists them",
-  });
 }

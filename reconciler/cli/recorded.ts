@@ -9,9 +9,10 @@ import { fetchSign } from "../record/leader.ts";
 import { DesiredMirror } from "../record/mirror.ts";
 import { readRecord } from "../record/read-record.ts";
 import { TipsFile } from "../record/tips.ts";
+import { createLoader } from "./loader.ts";
+import { judgeOf } from "./signature-judge.ts";
 import { version } from "./version.ts";
-import { judgeOf } from "./wire.ts";
-import { createLoader, openRecordMirror, type Workspace } from "./workspace.ts";
+import { openRecordMirror, type Workspace } from "./workspace.ts";
 
 /** `main` and the record of the remote, and the errors of a commit on `main` that would not be in force. */
 export async function readRemote(workspace: Workspace): Promise<{

@@ -7,7 +7,7 @@ import { Failure } from "../model/failure.ts";
 import { printable } from "../model/printable.ts";
 import { isStatePath } from "../model/repository.ts";
 import type { ProposedFile } from "../record/commit.ts";
-import type { Git } from "../record/git.ts";
+import { type Git, messageIn } from "../record/git.ts";
 import type { PersonRepository } from "../record/person-repository.ts";
 import {
   type Conflict,
@@ -118,7 +118,7 @@ async function changed(
 /** First line of a commit's message. */
 async function subjectOf(git: Git, commit: string): Promise<string> {
   const text = (await git.objects.need(commit, "commit")).data.toString();
-  const [subject = ""] = text.slice(text.indexOf("\n\n") + 2).split("\n");
+  const [subject = ""] = messageIn(text).split("\n");
   return printable(subject).trim() || commit.slice(0, 12);
 }
 

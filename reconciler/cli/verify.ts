@@ -9,6 +9,7 @@ import { decodeRecord, isCanonical } from "../model/record.ts";
 import { plainSigners } from "../record/allowed-signers.ts";
 import { DocumentCache } from "../record/document-cache.ts";
 import { archivedBefore } from "../record/follow.ts";
+import { parentOf, trailersIn } from "../record/git.ts";
 import { headFile, recordPath } from "../record/layout.ts";
 import { objectId } from "../record/pack.ts";
 import { checkSignatures, writeSigners } from "../record/signatures.ts";
@@ -138,14 +139,7 @@ async function recordCommits(source: AuditSource, signers: string): Promise<Reco
 
 function readCommit(id: string, data: Buffer, known: ReadonlyMap<string, string>): RecordCommit {
   const text = data.toString();
-  const end = text.indexOf("\n\n");
-  const trailers =
-    text
-      .slice(end + 2)
-      .trimEnd()
-      .split(/\n\s*\n/)
-      .at(-1) ?? "";
-  const parent = /^parent ([0-9a-f]{40})$/m.exec(text.slice(0, end))?.[1] ?? null;
+  const trailers = trailersIn(text);
   const desired = /^Desired: ([0-9a-f]{40})$/m.exec(trailers)?.[1] ?? null;
   const epoch = /^Epoch: (\d{1,15})$/m.exec(trailers)?.[1];
   const isNamed = desired !== null && !/^0+$/.test(desired);
@@ -154,7 +148,7 @@ function readCommit(id: string, data: Buffer, known: ReadonlyMap<string, string>
   const signature = split === null ? "none" : signer !== null && known.has(signer) ? "good" : "open";
   return {
     id,
-    parent,
+    parent: parentOf(text),
     desired: isNamed ? desired : null,
     epoch: epoch === undefined ? null : Number(epoch),
     signature,

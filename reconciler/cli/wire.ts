@@ -3,7 +3,6 @@ import { randomUUID } from "node:crypto";
 import { mkdir, readFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join, resolve } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import type { FastifyInstance } from "fastify";
 import cron from "node-cron";
 import { Controller } from "../adapters/controller.ts";
@@ -22,20 +21,20 @@ import { replaceFile } from "../record/disk.ts";
 import { DocumentCache } from "../record/document-cache.ts";
 import type { Git } from "../record/git.ts";
 import { Maintenance } from "../record/maintenance.ts";
-import { DesiredMirror, markDamaged, openMirror, recordedCommit } from "../record/mirror.ts";
+import { DesiredMirror, markDamaged, openMirror } from "../record/mirror.ts";
 import { quickList } from "../record/quick-list.ts";
-import { observedRef } from "../record/refs.ts";
-import { GitRemote, isCorrupt, type Remote } from "../record/remote.ts";
-import { SignedHistory } from "../record/signed-history.ts";
+import { GitRemote, isCorrupt } from "../record/remote.ts";
 import { GitRecord } from "../record/store.ts";
 import { TipsFile } from "../record/tips.ts";
 import { createApp } from "../server/app.ts";
 import { loadTokenKey } from "../server/tokens.ts";
 import { documentVersion } from "./document-version.ts";
 import { createForge, type Forge, type ForgeOptions } from "./forge.ts";
+import { createLoader } from "./loader.ts";
+import { judgeOf } from "./signature-judge.ts";
 import { SteadyClock } from "./steady-clock.ts";
 import { version } from "./version.ts";
-import { createLoader, hookSecretFile, tokenKeyFile, type Workspace } from "./workspace.ts";
+import { hookSecretFile, tokenKeyFile, type Workspace } from "./workspace.ts";
 
 export interface WireOptions {
   readonly workspace: Workspace;
@@ -241,28 +240,6 @@ async function openRepository(
   });
   return { git, desired, record };
 }
-
-/** Judges by whom the commits of a mirror are signed. */
-export function judgeOf(git: Git, remote: Remote): SignedHistory {
-  const recorded = async (): Promise<string | null> => {
-    // A folder that knows nothing yet needs the record's word, which is being fetched while main is.
-    if ((await remote.list()).observed === null) return null;
-    for (let waited = 0; (await git.resolve(observedRef)) === null; waited += recordLookMs) {
-      if (waited > recordWaitMs) {
-        throw new Failure("transient", "the record is not here yet: it says from where on signatures are judged", {
-          reason: "RecordMissing",
-          hint: "look again; if it stays so, see whether the branch observed can be fetched",
-        });
-      }
-      await sleep(recordLookMs);
-    }
-    return recordedCommit(git);
-  };
-  return new SignedHistory({ git, cache: new DocumentCache(null, version), recorded });
-}
-
-const recordLookMs = 50;
-const recordWaitMs = 30_000;
 
 /** Identity of a data folder: made once. */
 async function instanceOf(data: string): Promise<string> {

@@ -2,12 +2,9 @@
 import { readFileSync, statSync } from "node:fs";
 import { rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import cron from "node-cron";
 import { runProcess } from "../adapters/process.ts";
 import { Failure } from "../model/failure.ts";
-import { RepositoryLoader } from "../model/repository.ts";
 import { Secrets, secretsIn } from "../model/secrets.ts";
-import { windowError } from "../plan/windows.ts";
 import { exists } from "../record/disk.ts";
 import { type Git, type GitOptions, sshCommand } from "../record/git.ts";
 import { openBare } from "../record/mirror.ts";
@@ -97,23 +94,11 @@ function decoded(text: string): string {
 function credentialOptions(file: string | undefined): GitOptions {
   if (file === undefined) return {};
   const path = resolve(file);
-  let head: string;
-  try {
-    if ((statSync(path).mode & 0o077) !== 0) {
-      throw new Failure("invalid", `others may read the credentials in ${path}`, {
-        reason: "CredentialsOpen",
-        hint: `chmod 600 ${path}`,
-      });
-    }
-    head = readFileSync(path, "utf8").slice(0, 40);
-  } catch (cause) {
-    if (cause instanceof Failure) throw cause;
-    throw new Failure("invalid", `cannot read the credentials in ${path}`, {
-      reason: "NoCredentials",
-      hint: "give a file with lines such as https://user:token@host, or a private key for ssh",
-      cause,
-    });
-  }
+  const head = readPrivate(
+    path,
+    "credentials",
+    "give a file with lines such as https://user:token@host, or a private key for ssh",
+  ).slice(0, 40);
   const quoted = `'${path.replaceAll("'", "'\\''")}'`;
   if (head.startsWith("-----BEGIN"))
     return { env: { GIT_SSH_COMMAND: `${sshCommand} -o IdentitiesOnly=yes -i ${quoted.replaceAll("%", "%%")}` } };
@@ -127,17 +112,28 @@ function credentialOptions(file: string | undefined): GitOptions {
   return { env: { ...Object.fromEntries(entries), GIT_CONFIG_COUNT: String(known + settings.length) } };
 }
 
+/** Text of a file that holds what is secret, `what` it is. Throws a Failure where others may read it, or it cannot be read. */
+export function readPrivate(path: string, what: string, hint: string): string {
+  try {
+    if ((statSync(path).mode & 0o077) !== 0) {
+      throw new Failure("invalid", `others may read the ${what} in ${path}`, {
+        reason: "CredentialsOpen",
+        hint: `chmod 600 ${path}`,
+      });
+    }
+    return readFileSync(path, "utf8");
+  } catch (cause) {
+    if (cause instanceof Failure) throw cause;
+    throw new Failure("invalid", `cannot read the ${what} in ${path}`, { reason: "NoCredentials", hint, cause });
+  }
+}
+
 export const tokenKeyFile = (workspace: Workspace): string =>
   process.env.STATEWARD_TOKEN_KEY_FILE ?? join(workspace.data, "keys", "token.key");
 
 /** What a Git host signs its hooks with; without the file, hooks are refused. */
 export const hookSecretFile = (workspace: Workspace): string =>
   process.env.STATEWARD_WEBHOOK_SECRET_FILE ?? join(workspace.data, "keys", "webhook.secret");
-
-/** A loader that also knows cron expressions and time zones. */
-export function createLoader(): RepositoryLoader {
-  return new RepositoryLoader({ isCron: (expression) => cron.validate(expression), windowError });
-}
 
 export interface RecordMirror {
   readonly git: Git;

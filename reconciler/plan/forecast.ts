@@ -6,7 +6,7 @@ import type { HostReport } from "../model/report.ts";
 import type { Transition } from "../model/types.ts";
 import { decideSubject, type MachinePlan } from "./decide.ts";
 import { worldOf } from "./tally.ts";
-import { guardValues, subjectNames, subjectOf, type World } from "./world.ts";
+import { guardValues, neverOld, subjectNames, subjectOf, type World } from "./world.ts";
 
 export interface ForecastStep {
   readonly from: string;
@@ -126,7 +126,7 @@ export function recordedParts(
     const incarnation = record.incarnation ?? "not-seen-yet";
     reports.set(host.name, {
       host: host.name,
-      at: world.now,
+      at: neverOld,
       reachable: true,
       message: "",
       incarnation,

@@ -18,7 +18,7 @@ import { groupsOf } from "./groups.ts";
 import { Limits } from "./limits.ts";
 import { entered, repairOf, stepFailed } from "./transition.ts";
 import { Waiters } from "./waiters.ts";
-import { type AnySubject, currentReport, subjectNames, subjectOf, type World } from "./world.ts";
+import { type AnySubject, currentReport, neverOld, subjectNames, subjectOf, type World } from "./world.ts";
 
 export interface SimulationOptions {
   /** How a transition ends that is played; every one ends well where nothing is said. */
@@ -102,6 +102,7 @@ class Play {
   private readonly options: SimulationOptions;
   private readonly began: World;
   private readonly reports: Map<string, HostReport>;
+  private readonly automatic: ReadonlySet<string>;
   private readonly events = new Heap();
   private readonly dirty = new Set<string>();
   private readonly wakes = new Map<string, number>();
@@ -125,15 +126,18 @@ class Play {
     this.fleet = world.fleet;
     this.now = world.now;
     this.lastChange = world.now;
-    this.reports = new Map();
+    this.automatic = automaticOf(world);
+    this.reports = new Map(world.reports);
     const { hosts } = world.desired.loaded.repository;
-    for (const [name, report] of world.reports) this.reports.set(name, this.goesOn(report, hosts.get(report.host)));
+    for (const [name, report] of world.reports) {
+      if (report.at !== neverOld) this.reports.set(name, this.goesOn(report, hosts.get(report.host)));
+    }
   }
 
   /** Hosts that are heard now go on being heard, and those that are silent stay so. */
   private goesOn(report: HostReport, host: Host | undefined): HostReport {
     const isHeard = host !== undefined && "report" in currentReport(this.began, host);
-    return isHeard ? { ...report, at: farAway } : report;
+    return isHeard ? { ...report, at: neverOld } : report;
   }
 
   run(): PlayedFleet {
@@ -191,7 +195,7 @@ class Play {
       const entry = record.machines[machine];
       if (entry === undefined || (target !== null && entry.state !== target)) return true;
       if (leftToReplay(entry).length > 0) return true;
-      if (entry.attempt !== null || readyOf(entry)?.status !== "True" || hasAutomatic(this.began, machine)) return true;
+      if (entry.attempt !== null || readyOf(entry)?.status !== "True" || this.automatic.has(machine)) return true;
     }
     return false;
   }
@@ -380,17 +384,18 @@ class Play {
   }
 }
 
-/** A report at this time never grows old while a plan is played. */
-const farAway = Date.UTC(2200, 0, 1);
-
 /** Whether a host is heard in the life that is recorded of it. */
 function isKnown(world: World, host: Host, { incarnation }: SubjectRecord): boolean {
   const heard = currentReport(world, host);
   return "report" in heard && heard.report.incarnation === incarnation;
 }
 
-function hasAutomatic({ desired }: World, machine: string): boolean {
-  return desired.loaded.repository.machines.get(machine)?.transitions.some(({ auto }) => auto) ?? false;
+/** Names of the machines that change states by themselves. */
+function automaticOf({ desired }: World): ReadonlySet<string> {
+  const names = new Set<string>();
+  for (const { name, transitions } of desired.loaded.repository.machines.values())
+    if (transitions.some(({ auto }) => auto)) names.add(name);
+  return names;
 }
 
 function stuckIn(world: World, names: Iterable<string>): Stuck[] {

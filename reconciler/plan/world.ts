@@ -41,6 +41,9 @@ export const agentSilentMs: number = 3 * agentIntervalMs;
 /** When a host is lost of whose machines none says so. */
 const lostAfterDefaultMs = 300_000;
 
+/** A report at this time, in milliseconds since the epoch, never grows old: of a host that is taken to be heard all the while. */
+export const neverOld: number = Date.UTC(2200, 0, 1);
+
 /** Clocks of two machines, or of one before and after it was set, may differ by this much without anything being done about it. */
 export const skewMs: number = 60_000;
 

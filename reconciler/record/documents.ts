@@ -31,7 +31,7 @@ export async function readDocuments(
 ): Promise<SourceFile[]> {
   const files: SourceFile[] = refs.map(({ path, id }) => {
     const value = cache.get({ path, id });
-    return { path, id, text: null, ...(value === undefined ? {} : { parsed: { value } }) };
+    return value === undefined ? { path, id, text: null } : { path, id, text: null, parsed: { value } };
   });
   const fresh = [...files.keys()].filter((index) => files[index]?.parsed === undefined);
   const wanted = [...files.keys()].filter((index) => {

@@ -198,6 +198,21 @@ export function parentOf(commit: string): string | null {
   return /^parent ([0-9a-f]{40})$/m.exec(commit.slice(0, commit.indexOf("\n\n")))?.[1] ?? null;
 }
 
+/** Message in the text of a commit object. */
+export function messageIn(commit: string): string {
+  return commit.slice(commit.indexOf("\n\n") + 2);
+}
+
+/** Its last paragraph, in which trailers stand. */
+export function trailersIn(commit: string): string {
+  return (
+    messageIn(commit)
+      .trimEnd()
+      .split(/\n\s*\n/)
+      .at(-1) ?? ""
+  );
+}
+
 export interface GitOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** How Git is started. */

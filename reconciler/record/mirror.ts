@@ -10,7 +10,7 @@ import { exists } from "./disk.ts";
 import type { DocumentCache } from "./document-cache.ts";
 import { type DocumentRef, readDocuments } from "./documents.ts";
 import { type FollowOptions, follow } from "./follow.ts";
-import { type BareRepository, Git, type GitOptions } from "./git.ts";
+import { type BareRepository, Git, type GitOptions, trailersIn } from "./git.ts";
 import { removePartialPacks } from "./pack.ts";
 import { clashes, oddEntry } from "./paths.ts";
 import { acceptedRef, observedRef, removeEmptyRefs } from "./refs.ts";
@@ -259,12 +259,7 @@ export class DesiredMirror implements DesiredReader {
   /** The number of the trailer `Acknowledge-Moves` in the last paragraph of the commit's message. */
   private async acknowledged(commit: string): Promise<{ acknowledged?: number }> {
     const object = await this.options.git.objects.read(commit);
-    const trailers =
-      object?.data
-        .toString()
-        .trimEnd()
-        .split(/\n\s*\n/)
-        .at(-1) ?? "";
+    const trailers = trailersIn(object?.data.toString() ?? "");
     const number = /^Acknowledge-Moves:\s*(\d{1,9})\s*$/im.exec(trailers)?.[1];
     return number === undefined ? {} : { acknowledged: Number(number) };
   }
@@ -305,9 +300,9 @@ function withFindings(desired: DesiredCommit, findings: readonly HistoryFinding[
   return { ...desired, loaded: { ...loaded, problems: sortProblems([...problems, ...loaded.problems]) } };
 }
 
-/** The commit of `main` that the latest commits of the record name as in force, or null. */
-export async function recordedCommit(git: BareRepository): Promise<string | null> {
-  const named = await git.trailers(observedRef, "Desired", 50);
+/** The commit of `main` that a tip of the record, and the commits before it, name as in force, or null. */
+export async function recordedCommit(git: BareRepository, tip: string = observedRef): Promise<string | null> {
+  const named = await git.trailers(tip, "Desired", 50);
   return named.find((line) => /^[0-9a-f]{40}$/.test(line) && !/^0+$/.test(line)) ?? null;
 }
 

@@ -7,7 +7,7 @@ import { commitObject, planCommit, recordMessage, Summaries, writeCommit } from 
 import type { CommitSigner } from "./commit-signer.ts";
 import type { Disk } from "./disk.ts";
 import { archivedBefore, archivePrefix, archiveRef, follow } from "./follow.ts";
-import { parentOf } from "./git.ts";
+import { messageIn, parentOf } from "./git.ts";
 import { Journal, type JournalEntry } from "./journal.ts";
 import { headFile, recordPath } from "./layout.ts";
 import { defaultPace, fetchSign, type Pace, type SignOfLife, Silence, standingBy } from "./leader.ts";
@@ -610,7 +610,7 @@ export class GitRecord implements RecordReader, RecordWriter {
     if (this.request.desired !== desired) {
       const object = await this.options.git.objects.read(desired).catch(() => null);
       const text = object?.type === "commit" ? object.data.toString() : "";
-      this.request = { desired, number: pullRequestOf(text.slice(text.indexOf("\n\n") + 2)) };
+      this.request = { desired, number: pullRequestOf(messageIn(text)) };
     }
     return this.request.number;
   }

@@ -1,5 +1,5 @@
 // log, at, diff, blame and bisect, by the built program in a plain clone: nothing of a reconciler is there.
-import { readFile, rename, writeFile } from "node:fs/promises";
+import { access, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as assert from "uvu/assert";
 import { parseTime } from "../../reconciler/cli/audit-source.ts";
@@ -142,6 +142,15 @@ interface Logged {
   readonly pullRequest: number | null;
   readonly run: string;
 }
+
+test("a clone in which a plan has left its cache is read as before", async () => {
+  await using dir = await tempFolder();
+  const { folder } = await tell(dir.path);
+  const entries = await json<Logged[]>(folder, "log", "a.b");
+  assert.is((await cli(folder, "plan", "HEAD..HEAD")).exit, 0);
+  await access(join(folder, ".stateward", "cache"));
+  assert.equal(await json<Logged[]>(folder, "log", "a.b"), entries);
+});
 
 test("log says who, what, why, with which pull request and in which run, failed tries and words of people too", async () => {
   await using dir = await tempFolder();

@@ -1,6 +1,6 @@
 // Cron expressions, zones and lengths, three lines a window: refused with words, or windows whose next change is always ahead.
 import * as assert from "uvu/assert";
-import { createLoader } from "../../reconciler/cli/workspace.ts";
+import { createLoader } from "../../reconciler/cli/loader.ts";
 import type { Host } from "../../reconciler/model/types.ts";
 import { windowError, windowFor } from "../../reconciler/plan/windows.ts";
 import { checkProblems } from "./laws.ts";

@@ -1,7 +1,7 @@
 // The YAML loader: a file as settings, holidays, machine, host or group. Never throws; every problem has a code and a place.
 import { isDeepStrictEqual } from "node:util";
 import * as assert from "uvu/assert";
-import { createLoader } from "../../reconciler/cli/workspace.ts";
+import { createLoader } from "../../reconciler/cli/loader.ts";
 import { parseDocument } from "../../reconciler/model/repository.ts";
 import { parseFullYaml, parseYaml } from "../../reconciler/model/yaml.ts";
 import { parsePlainYaml } from "../../reconciler/model/yaml-plain.ts";

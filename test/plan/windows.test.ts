@@ -1,7 +1,7 @@
 // Windows: tables of instants on the clocks of several zones, and the planner's answer against the slow one.
 import * as fc from "fast-check";
 import * as assert from "uvu/assert";
-import { createLoader } from "../../reconciler/cli/workspace.ts";
+import { createLoader } from "../../reconciler/cli/loader.ts";
 import { GuardCompiler } from "../../reconciler/model/guard.ts";
 import { parseHost, parseSettings } from "../../reconciler/model/subject.ts";
 import type { Host, Settings } from "../../reconciler/model/types.ts";

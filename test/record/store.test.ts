@@ -5,7 +5,7 @@ import * as assert from "uvu/assert";
 import { Failure } from "../../reconciler/model/failure.ts";
 import { encodeRecord } from "../../reconciler/model/record.ts";
 import { foldersOf, writeCommit } from "../../reconciler/record/commit.ts";
-import { readHistory } from "../../reconciler/record/history.ts";
+import { linesAbout, readSubjectHistory } from "../../reconciler/record/history.ts";
 import { recordPath } from "../../reconciler/record/layout.ts";
 import { defaultPace } from "../../reconciler/record/leader.ts";
 import { readRecord } from "../../reconciler/record/read-record.ts";
@@ -395,9 +395,11 @@ test("history tells what became of one host, newest first, and of no other", asy
   const { store, git } = opened;
   await store.append(change("a", "busy", "a: on -> busy (lamp)"));
   await store.flush();
-  const entries = await readHistory({ git, remote: null }, "refs/stateward/observed", { name: "a", limit: 10 });
+  const entries = await readSubjectHistory({ git, remote: null, observed: "refs/stateward/observed" }, "a", {
+    commitsMax: 10,
+  });
   assert.equal(
-    entries.map(({ lines, epoch, desired }) => [lines, epoch, desired]),
+    entries.map((entry) => [linesAbout("a", entry), entry.epoch, entry.desired]),
     [
       [["on -> busy (lamp)"], 1, commit],
       [["off -> on (lamp)"], 1, commit],

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import * as assert from "uvu/assert";
 import { runProcess } from "../../reconciler/adapters/process.ts";
 import { Failure } from "../../reconciler/model/failure.ts";
-import { readHistory } from "../../reconciler/record/history.ts";
+import { linesAbout, readSubjectHistory } from "../../reconciler/record/history.ts";
 import { Journal, type JournalEntry } from "../../reconciler/record/journal.ts";
 import { Maintenance } from "../../reconciler/record/maintenance.ts";
 import { markDamaged, openMirror } from "../../reconciler/record/mirror.ts";
@@ -68,7 +68,11 @@ test("maintenance joins the packs, keeps every object, and leaves who reads undi
   await mirror.run(["fsck", "--strict", "--no-dangling"]);
   await remote.fsck();
   assert.is(
-    (await readHistory({ git: mirror, remote: null }, "refs/stateward/observed", { name: "h1", limit: 9 })).length,
+    (
+      await readSubjectHistory({ git: mirror, remote: null, observed: "refs/stateward/observed" }, "h1", {
+        commitsMax: 9,
+      })
+    ).length,
     3,
   );
 });
@@ -92,9 +96,11 @@ test("an archive gives observed a new root with the same files; history reads ac
   await first.store.append(change("a", "busy"));
   await first.store.flush();
   const lines = async (name: string, limit: number): Promise<string[][]> =>
-    (await readHistory({ git: first.git, remote: null }, "refs/stateward/observed", { name, limit })).map((entry) => [
-      ...entry.lines,
-    ]);
+    (
+      await readSubjectHistory({ git: first.git, remote: null, observed: "refs/stateward/observed" }, name, {
+        commitsMax: limit,
+      })
+    ).map((entry) => linesAbout(name, entry));
   assert.equal(await lines("a", 10), [["off -> busy (lamp)"], ["off -> on (lamp)"]]);
   assert.equal(await lines("b", 10), [["off -> on (lamp)"]]);
   await using second = await openStore(remote.path, join(dir.path, "w"));
@@ -134,12 +140,11 @@ test("an archive whose answer is lost is pushed again as the same root, and othe
   await using again = await openStore(remote.path, join(dir.path, "away"));
   const { subjects } = await again.store.load();
   assert.equal([states(subjects), again.alerts], [["a busy"], []]);
-  const history = await readHistory({ git: again.git, remote: null }, "refs/stateward/observed", {
-    name: "a",
-    limit: 2,
+  const history = await readSubjectHistory({ git: again.git, remote: null, observed: "refs/stateward/observed" }, "a", {
+    commitsMax: 2,
   });
   assert.equal(
-    history.map(({ lines }) => lines),
+    history.map((entry) => linesAbout("a", entry)),
     [["off -> busy (lamp)"], ["off -> on (lamp)"]],
   );
 });

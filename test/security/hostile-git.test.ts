@@ -10,7 +10,7 @@ import { openWorkspace } from "../../reconciler/cli/workspace.ts";
 import type { ProcessOrder, RunProcess } from "../../reconciler/model/ports.ts";
 import { foldersOf, recordMessage, Summaries, writeCommit } from "../../reconciler/record/commit.ts";
 import { Git, gitEnvironment } from "../../reconciler/record/git.ts";
-import { readHistory } from "../../reconciler/record/history.ts";
+import { linesAbout, readSubjectHistory } from "../../reconciler/record/history.ts";
 import { recordPath } from "../../reconciler/record/layout.ts";
 import { observedRef } from "../../reconciler/record/refs.ts";
 import { GitRemote, listedPrefixes } from "../../reconciler/record/remote.ts";
@@ -212,17 +212,17 @@ test("A3: nothing in a summary forges a trailer, a line about another host, or a
   const trailers = (await git.run(["log", "--format=%(trailers:only,unfold)%x01", tip])).split("\u0001\n").slice(0, -1);
   assert.is(trailers.length, hostile.length);
   for (const text of trailers) assert.is(text.trim(), `Desired: ${desired}\nActor: reconciler\nEpoch: 7`);
-  const history = await readHistory({ git, remote: null }, tip, { name: "git-1", limit: 1000 });
+  const history = await readSubjectHistory({ git, remote: null, observed: tip }, "git-1", { commitsMax: 1000 });
   assert.is(history.length, hostile.length);
   for (const entry of history) {
     assert.equal([entry.epoch, entry.desired], [7, desired]);
     assert.ok(
-      entry.lines.some((line) => line.startsWith("held by ana: ")),
+      linesAbout("git-1", entry).some((line) => line.startsWith("held by ana: ")),
       JSON.stringify(entry.lines),
     );
     assert.ok(entry.lines.every((line) => !controls.test(line)));
   }
-  const other = await readHistory({ git, remote: null }, tip, { name: "hosts/../../pwned", limit: 10 });
+  const other = await readSubjectHistory({ git, remote: null, observed: tip }, "hosts/../../pwned", { commitsMax: 10 });
   assert.equal(other, []);
 });
 
