@@ -403,13 +403,22 @@ export class Engine {
     const after = merged(report, before);
     this.reports.set(report.host, after);
     this.limits.touch(report.host);
-    if (before && sameNews(before, after)) {
+    if (before && sameNews(before, after) && !this.isContradicted(before, after)) {
       // That it was heard again may be all that a wave waits for: what was heard before counted as older than what it is about.
       if (this.isRollingOut()) this.queue.wake(fleetName);
       return;
     }
     this.queue.wake(report.host);
     for (const waiter of this.waiters.of(report.host)) this.queue.wake(waiter);
+  }
+
+  /** Whether what was said before a state was entered, and did not count any more, is said again by somebody who looked after that. */
+  private isContradicted(before: HostReport, after: HostReport): boolean {
+    const machines = Object.entries(this.records.get(after.host)?.machines ?? {});
+    return machines.some(([name, { state, since }]) => {
+      const entered = Date.parse(since);
+      return before.at < entered && entered <= after.at && (after.states[name]?.state ?? state) !== state;
+    });
   }
 
   private isRollingOut(): boolean {
@@ -602,8 +611,9 @@ export class Engine {
       { state, revision },
     ]);
     const checkOf = (machine: string, claim: StateClaim): Check | null => this.checkOf(name, machine, claim);
+    const at = this.ports.clock.now();
     const report = await this.ports.looker.look(host, checkOf, Object.fromEntries(recorded));
-    return { ...report, at: this.ports.clock.now() };
+    return { ...report, at };
   }
 
   private checkOf(name: string, machine: string, claim: StateClaim): Check | null {

@@ -202,7 +202,9 @@ async function finish(context: RunContext, order: RunOrder): Promise<RunEnd> {
   await context.edit((entry) => {
     const now = context.now();
     const isCounted = reason === "auto" && subject.kind === "host";
-    const before = isCounted ? withAutomatic(entry, context.settings.flapping, now) : entry;
+    // The marker has taken the place of whatever was claimed there.
+    const left = leavesMarker(subject) ? { ...entry, claim: null } : entry;
+    const before = isCounted ? withAutomatic(left, context.settings.flapping, now) : left;
     return entered(before, transition.to, machine.initial, { now, commit: context.commit });
   }, summary);
   return "entered";

@@ -15,9 +15,10 @@ export interface CheckResult {
   readonly failures: number;
 }
 
-/** The latest report of a host. `at` is the reconciler's clock, never the host's. */
+/** The latest report of a host. */
 export interface HostReport {
   readonly host: string;
+  /** When it was heard; of a look, when that began: what it saw may be as old. The reconciler's clock, never the host's. */
   readonly at: number;
   readonly reachable: boolean;
   /** When the host was last heard, while it is not; the reconciler's clock. */

@@ -134,11 +134,12 @@ function observeMachine(
 ): { entry: MachineRecord; why: string } {
   const claim = report.states[machine.name];
   if (before.attempt?.status === "running" && !isBehind(before, claim)) return { entry: before, why: "" };
-  if (claim && contradicts(before, claim) && machine.states.has(claim.state)) {
+  const isOld = claim?.revision === null && lookedBefore(world, before, report);
+  if (claim && !isOld && contradicts(before, claim) && machine.states.has(claim.state)) {
     const context = { now: world.now, commit: world.desired.commit, claim };
     return { entry: entered(before, claim.state, machine.initial, context), why: "reported by the host" };
   }
-  const entry = claim ? noteClaim(before, claim) : before;
+  const entry = claim && !isOld ? noteClaim(before, claim) : before;
   const check = report.checks[machine.name];
   const late = claim?.revision != null && claim.revision < entry.revision;
   const over = check !== undefined && !check.ok && check.failures >= failuresToLeave && check.state === entry.state;
@@ -161,12 +162,24 @@ function isBeingTakenDown(machine: Machine, { attempt, state }: MachineRecord): 
   return machine.states.get(state)?.available === true && machine.states.get(attempt.to)?.available === false;
 }
 
-/** Keeps what tells a new claim from a repeated one; a marker newer than the record, for the same state, is taken over. */
+/**
+ * Whether a look began before the machine entered its state: it may have read what stood on the host before the marker of that state.
+ * A time that is still to come was written by another clock, and says nothing.
+ */
+function lookedBefore({ now }: World, { since }: MachineRecord, { at, sequence }: HostReport): boolean {
+  const entered = Date.parse(since);
+  return sequence === null && at < entered && entered <= now;
+}
+
+/**
+ * Keeps what tells a new claim from a repeated one; a marker newer than the record, for the same state, is taken over. A marker with a
+ * revision stands in the place of what was claimed without one: when that is said again, it is new.
+ */
 function noteClaim(entry: MachineRecord, claim: StateClaim): MachineRecord {
   if (claim.revision === null) return claim.state === entry.claim ? entry : { ...entry, claim: claim.state };
-  return claim.state === entry.state && claim.revision > entry.revision
-    ? { ...entry, revision: claim.revision }
-    : entry;
+  const isNewer = claim.state === entry.state && claim.revision > entry.revision;
+  if (!isNewer && entry.claim === null) return entry;
+  return { ...entry, claim: null, revision: isNewer ? claim.revision : entry.revision };
 }
 
 /** R3: a claim wins over the record unless its marker is older than the record, or it says what was said and taken in before. */

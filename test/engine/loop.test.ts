@@ -168,6 +168,60 @@ test("a failed step is tried again with backoff, then the host is stalled with t
   assert.is(stateOf(rig, "a"), "d");
 });
 
+test("R3: a host that is set back by hand is brought back each time, also when that was just done", async () => {
+  const rig = await start({ "machines/lamp.yaml": lamp, "hosts/a.yaml": localHost("a", { lamp: "on" }) });
+  const { hosts, clock } = rig;
+  const wait = (ms: number): Promise<void> => new Promise((resolve) => clock.after(ms, resolve));
+  hosts.onStep = async () => {
+    await wait(1000);
+    return { kind: "ok", output: "" };
+  };
+  const [look, mark] = [hosts.look.bind(hosts), hosts.mark.bind(hosts)];
+  hosts.look = async (host) => {
+    await wait(100);
+    return look(host);
+  };
+  let again = false;
+  hosts.mark = async (order) => {
+    const outcome = await mark(order);
+    if (again) hosts.setByHand("a", "lamp", "off");
+    again = false;
+    return outcome;
+  };
+  for (const times of [2, 3]) {
+    hosts.setByHand("a", "lamp", "off");
+    await clock.pass(60_000);
+    assert.equal([hosts.log.length, hosts.marker("a", "lamp")], [times, "on"]);
+  }
+  again = true;
+  hosts.setByHand("a", "lamp", "off");
+  await clock.pass(60_000);
+  assert.equal([hosts.log.length, hosts.marker("a", "lamp")], [5, "on"]);
+});
+
+test("R3: what a look saw that began before a state was entered is not held against that state", async () => {
+  const rig = await start(chainFiles("d"));
+  const { hosts, clock } = rig;
+  const look = hosts.look.bind(hosts);
+  hosts.setByHand("a", "chain", "a");
+  await clock.pass(60_000);
+  assert.is(hosts.log.length, 6);
+  const wait = (ms: number): Promise<void> => new Promise((resolve) => clock.after(ms, resolve));
+  hosts.onStep = async () => {
+    await wait(2000);
+    return { kind: "ok", output: "" };
+  };
+  // Every look answers so late that the state which it saw was left meanwhile.
+  hosts.look = async (host) => {
+    const seen = await look(host);
+    await wait(7000);
+    return seen;
+  };
+  hosts.setByHand("a", "chain", "a");
+  await clock.pass(120_000);
+  assert.equal([hosts.log.length, stateOf(rig, "a")], [9, "d"]);
+});
+
 test("L1: a failed step is tried again soon though the clock was set back by a day meanwhile", async () => {
   const hosts = new FakeHosts();
   hosts.onStep = () => failed;

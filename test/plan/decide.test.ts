@@ -31,6 +31,7 @@ interface Case {
   /** `start a -> b`, `inquire STEP`, or `nothing`. */
   readonly act: string;
   readonly state?: string;
+  readonly claim?: string | null;
   readonly reason?: string;
   readonly replay?: string[];
   readonly wakeIn?: number;
@@ -509,6 +510,32 @@ const more: readonly Case[] = [
     state: "on",
   },
   {
+    title: "R3: a marker with a revision takes the place of what was claimed without one",
+    files: lampFiles("on"),
+    entry: { ...on, claim: "off" },
+    report: { states: { lamp: { state: "on", revision: 1 } } },
+    act: "nothing",
+    state: "on",
+    claim: null,
+  },
+  {
+    title: "R3: a look that began before the state was entered claims nothing against it",
+    files: lampFiles("on"),
+    entry: { ...on, since: at(0) },
+    report: { at: noon - 1, states: { lamp: { state: "off", revision: null } } },
+    act: "nothing",
+    state: "on",
+    claim: null,
+  },
+  {
+    title: "R3: a state that was entered by a clock ahead of this one is contradicted all the same",
+    files: lampFiles("on"),
+    entry: { ...on, since: at(60_000) },
+    report: { states: { lamp: { state: "off", revision: null } } },
+    act: "start off -> on",
+    state: "off",
+  },
+  {
     title: "a marker that is newer than the record, for the same state, is taken over",
     files: lampFiles("on"),
     entry: on,
@@ -549,6 +576,7 @@ for (const item of [...cases, ...more]) {
     assert.is(shown, item.act);
     const entry = (decision?.record ?? subject.records.get("a"))?.machines[machineOf(item.files)];
     if (item.state) assert.is(entry?.state, item.state);
+    if (item.claim !== undefined) assert.is(entry?.claim, item.claim);
     if (item.reason) assert.is(entry?.conditions[0]?.reason, item.reason);
     if (item.replay) assert.equal(entry?.replay, item.replay);
     if (item.wakeIn) assert.is(decision?.wakeAt, noon + item.wakeIn);

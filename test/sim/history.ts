@@ -170,7 +170,14 @@ export type What =
       readonly state: string;
     }
   /** A host lost its state by itself. */
-  | { readonly kind: "fell"; readonly host: string; readonly machine: string; readonly state: string }
+  | {
+      readonly kind: "fell";
+      readonly host: string;
+      readonly machine: string;
+      readonly state: string;
+      /** Its marker says what it said, and its service does not answer any more; else it was set back by hand. */
+      readonly isSick: boolean;
+    }
   /** A host's own report, and what became of it. */
   | {
       readonly kind: "reported";

@@ -200,7 +200,7 @@ export class Stage implements SimWorld {
         const host = this.hosts.of(act.host);
         for (const [machine, { state }] of host.markers) {
           host.sick.add(machine);
-          this.note({ kind: "fell", host: host.name, machine, state });
+          this.note({ kind: "fell", host: host.name, machine, state, isSick: true });
         }
         return;
       }
@@ -232,7 +232,7 @@ export class Stage implements SimWorld {
     for (const [machine, claim] of host.markers) {
       if (claim.state === "s0") continue;
       host.markers.set(machine, { state: "s0", revision: null });
-      this.note({ kind: "fell", host: host.name, machine, state: "s0" });
+      this.note({ kind: "fell", host: host.name, machine, state: "s0", isSick: false });
     }
   }
 

@@ -35,6 +35,12 @@ export class FakeHosts implements HostLooker, HostActor {
     this.markers.delete(name);
   }
 
+  /** Somebody writes a marker by hand, and no revision into it. */
+  setByHand(name: string, machine: string, state: string): void {
+    const markers = this.markers.get(name) ?? new Map<string, StateClaim>();
+    this.markers.set(name, markers.set(machine, { state, revision: null }));
+  }
+
   incarnation(name: string): string {
     return `${name}-life-${String(this.lives.get(name) ?? 1).padStart(4, "0")}`;
   }

@@ -32,6 +32,39 @@ export const reconciling: readonly Canary[] = [
     ],
   },
   {
+    name: "record-wins",
+    what: "what a host says of itself never wins over the record",
+    promises: ["R3"],
+    mode: "liveness",
+    seedsMax: 100,
+    edits: [
+      {
+        file: "reconciler/plan/observe.ts",
+        find: "if (claim.state === entry.state) return false;",
+        replace: "return false;",
+      },
+    ],
+  },
+  {
+    name: "heard-it-before",
+    what: "a host that is set back by hand a second time is not heard: it says what it said before",
+    promises: ["R3"],
+    mode: "liveness",
+    seedsMax: 600,
+    edits: [
+      {
+        file: "reconciler/plan/observe.ts",
+        find: "if (!isNewer && entry.claim === null) return entry;",
+        replace: "if (!isNewer) return entry;",
+      },
+      {
+        file: "reconciler/engine/runner.ts",
+        find: "const left = leavesMarker(subject) ? { ...entry, claim: null } : entry;",
+        replace: "const left = entry;",
+      },
+    ],
+  },
+  {
     name: "stale-sequence",
     what: "a report is taken that is not newer than the last one",
     promises: ["R3"],

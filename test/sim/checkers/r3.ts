@@ -69,7 +69,9 @@ function contradicted(history: History): Violation[] {
       const isLeftOpen = entry?.attempt != null && entry.conditions.some(({ reason }) => reason === "Held");
       // One whose service does not answer says what its marker says, and is not believed.
       const isSick =
-        all(history, "fell").some((fell) => fell.host === name && fell.machine === machine && fell.state === state) ||
+        all(history, "fell").some(
+          (fell) => fell.isSick && fell.host === name && fell.machine === machine && fell.state === state,
+        ) ||
         all(history, "pushed").some(({ message }) =>
           message.includes(`${name}: ${state} -> ${recorded} (${machine} check failed`),
         );
