@@ -45,6 +45,9 @@ function judge(history: History): Violation[] {
       const next = commits.get(event.desired ?? "") ?? inForce;
       for (const host of movedHosts(inForce, next)) changedAt.set(host, event.at);
       inForce = next;
+      // A host that is not there any more is no member of a group.
+      const there = new Set(next.hosts.map(({ name }) => name));
+      for (const key of down.keys()) if (!there.has(key.split(" ")[0] ?? "")) down.delete(key);
     }
     // What a host does by itself is no step's doing any more.
     if (event.kind === "built" || event.kind === "fell" || event.kind === "down") forgetHost(down, event.host);
