@@ -14,6 +14,7 @@ import { exists } from "../record/disk.ts";
 import { readStateFolder } from "../record/origin.ts";
 import { issueToken, loadTokenKey } from "../server/tokens.ts";
 import { needApi } from "./api.ts";
+import { type ByOptions, nameOf } from "./coordinate.ts";
 import { createLoader } from "./loader.ts";
 import { print, printJson } from "./output.ts";
 import { readRemote } from "./recorded.ts";
@@ -21,7 +22,7 @@ import { unknown } from "./unknown-subject.ts";
 import { localRoot } from "./wire.ts";
 import { type GlobalOptions, openWorkspace, tokenKeyFile } from "./workspace.ts";
 
-export interface ReplayOptions extends GlobalOptions {
+export interface ReplayOptions extends ByOptions {
   readonly dryRun?: boolean;
 }
 
@@ -29,7 +30,7 @@ export interface ReplayOptions extends GlobalOptions {
 export async function replay(options: ReplayOptions, name: string): Promise<number> {
   const workspace = openWorkspace(options);
   if (!options.dryRun) {
-    await (await needApi(workspace)).post(`/v1/hosts/${encodeURIComponent(name)}/replays`, {});
+    await (await needApi(workspace)).post(`/v1/hosts/${encodeURIComponent(name)}/replays`, { by: nameOf(options) });
     print(`${name} is being replayed; follow it with: stateward status ${name}`);
     return 0;
   }
@@ -51,7 +52,7 @@ export async function replay(options: ReplayOptions, name: string): Promise<numb
   return 0;
 }
 
-export interface VerdictOptions extends GlobalOptions {
+export interface VerdictOptions extends ByOptions {
   readonly machine?: string;
 }
 
@@ -60,6 +61,7 @@ export async function verdict(options: VerdictOptions, word: "retry" | "skip", n
   const api = await needApi(openWorkspace(options));
   await api.post(`/v1/hosts/${encodeURIComponent(name)}/verdicts`, {
     word,
+    by: nameOf(options),
     ...(options.machine ? { machine: options.machine } : {}),
   });
   print(`${name}: ${word} is recorded; follow it with: stateward status ${name}`);

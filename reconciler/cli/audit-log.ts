@@ -91,7 +91,11 @@ function isWordOn(name: string, line: string): boolean {
 
 /** Who is named in a line that a person's word has left. */
 function wordOf(line: string): string | null {
-  return /^\S+: (?:held|released|(?:brake|\S+) (?:released|approved)) by ([^:]+?)(?::|$)/.exec(line)?.[1] ?? null;
+  return (
+    /^\S+: (?:held|released|(?:brake|\S+) (?:released|approved)|(?:retry|skip) of \S+|retry out of quarantine|replay) by ([^:]+?)(?::|$)/.exec(
+      line,
+    )?.[1] ?? null
+  );
 }
 
 function entriesOf(commit: RecordCommit, name: string | null, main: ReadonlyMap<string, MainCommit>): LogEntry[] {

@@ -11,12 +11,12 @@ import { readRemote } from "./recorded.ts";
 import { unknown } from "./unknown-subject.ts";
 import { type GlobalOptions, openWorkspace, type Workspace } from "./workspace.ts";
 
-interface ByOptions extends GlobalOptions {
+export interface ByOptions extends GlobalOptions {
   readonly by?: string;
 }
 
 /** Who says it: as told, else who runs the command. */
-function nameOf({ by }: ByOptions): string {
+export function nameOf({ by }: Pick<ByOptions, "by">): string {
   return by ?? process.env.STATEWARD_USER ?? userInfo().username;
 }
 

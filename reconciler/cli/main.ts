@@ -202,16 +202,17 @@ program
   .addHelpText("after", "\nExamples:\n  $ stateward record archive --dry-run\n  $ stateward record archive")
   .action(async (_options, command: Command) => done((await import("./record.ts")).archive(all(command))));
 
+const by = ["--by <name>", "who says it (default: STATEWARD_USER, else who runs this)"] as const;
+
 add("replay <host>", "replay what was applied to a host, from its initial states", [
   "replay git-1 --dry-run",
   "replay git-1",
 ])
   .option("--dry-run", "only say along which path")
+  .option(...by)
   .action(async (name: string, _options, command: Command) =>
     done((await import("./act.ts")).replay(all(command), name)),
   );
-
-const by = ["--by <name>", "who says it (default: STATEWARD_USER, else who runs this)"] as const;
 
 add("hold <selector>", "nothing is started on a host, group/NAME, region/NAME or the fleet, until it is released", [
   'hold git-1 --reason "disk is failing"',
@@ -268,6 +269,7 @@ for (const [word, meaning] of [
 ] as const) {
   add(`${word} <host>`, `a person's word: ${meaning}`, [`${word} git-1`, `${word} git-1 --machine git-server`])
     .option("--machine <name>", "the machine that is meant (default: the one that is stalled)")
+    .option(...by)
     .action(async (name: string, _options, command: Command) =>
       done((await import("./act.ts")).verdict(all(command), word, name)),
     );

@@ -105,7 +105,7 @@ export async function startReconciler(options: WireOptions): Promise<Reconciler>
   // Whoever waits for it hears of it; until then it is nobody's.
   leading.catch(() => {});
   await engine.poll();
-  const fleet = new Fleet(engine, clock);
+  const fleet = new Fleet(engine, clock, (text) => hideAll(workspace, engine, text));
   const { coordination, forge } = peopleOf(options, { git, engine, fleet, clock });
   const maintenance = maintain(git, record, options.notice);
   const schedule = new PollSchedule(engine);

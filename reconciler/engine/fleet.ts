@@ -16,15 +16,21 @@ import type { Engine } from "./loop.ts";
 import { admitReport, applyVerdict, countUpdate } from "./requests.ts";
 import { mustBeWritable } from "./writable.ts";
 
+/** Whoever has an operator's token, and gave no name. */
+const somebody = "an operator";
+
 export class Fleet implements FleetReader, FleetWriter {
   private readonly engine: Engine;
   private readonly clock: Clock;
+  private readonly hide: (text: string) => string;
   /** Sequences seen since the start: heartbeats raise them without being recorded. */
   private readonly sequences = new Map<string, number>();
 
-  constructor(engine: Engine, clock: Clock) {
+  /** `hide` takes secrets out of what people write. */
+  constructor(engine: Engine, clock: Clock, hide: (text: string) => string = (text) => text) {
     this.engine = engine;
     this.clock = clock;
+    this.hide = hide;
   }
 
   subjects(): readonly SubjectView[] {
@@ -121,11 +127,11 @@ export class Fleet implements FleetReader, FleetWriter {
     await Promise.all([counted, this.engine.visit(subject.name)]);
   }
 
-  async verdict(name: string, machine: string | null, word: "retry" | "skip"): Promise<void> {
+  async verdict(name: string, machine: string | null, word: "retry" | "skip", by: string = somebody): Promise<void> {
     const { world, subject, record } = this.find(name);
     mustBeWritable(this.engine);
     if (word === "retry" && record.lost?.quarantined === true) {
-      await this.engine.put(outOfQuarantine(record), `${name}: retry (out of quarantine)`);
+      await this.engine.put(outOfQuarantine(record), `${name}: retry out of quarantine by ${this.hide(by)}`);
       return this.engine.visit(name);
     }
     const plans = decideSubject(world, subject).plans.filter((plan) => machine === null || plan.machine === machine);
@@ -144,18 +150,18 @@ export class Fleet implements FleetReader, FleetWriter {
     const freed = applyVerdict(entry, { word, steps, at: isoTime(world.now) });
     await this.engine.put(
       { ...record, machines: { ...record.machines, [first.machine]: freed } },
-      `${name}: ${word} (${first.machine})`,
+      `${name}: ${word} of ${first.machine} by ${this.hide(by)}`,
     );
     await this.engine.visit(name);
   }
 
-  async replay(name: string): Promise<void> {
+  async replay(name: string, by: string = somebody): Promise<void> {
     const { world, subject, record } = this.find(name);
     mustBeWritable(this.engine);
     if (world.inFlight.has(name)) throw busy(name);
     if (subject.kind !== "host") throw unknownSubject(name);
     const answering = world.reports.get(name)?.incarnation ?? null;
-    await this.engine.put(noteRecovered(replayAgain(world, record, answering)), `${name}: replay asked for`);
+    await this.engine.put(noteRecovered(replayAgain(world, record, answering)), `${name}: replay by ${this.hide(by)}`);
     await this.engine.visit(name);
   }
 

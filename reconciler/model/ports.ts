@@ -220,10 +220,10 @@ export interface FleetReader {
 export interface FleetWriter {
   report(host: string, report: AgentReport): Promise<void>;
   update(subject: string | null, state: string, idempotencyKey: string | null): Promise<void>;
-  /** A person's word on what is stalled. */
-  verdict(subject: string, machine: string | null, word: "retry" | "skip"): Promise<void>;
+  /** A person's word on what is stalled; `by`: who says it, for the record. */
+  verdict(subject: string, machine: string | null, word: "retry" | "skip", by?: string): Promise<void>;
   /** A person asks for a host to be replayed from its initial states. */
-  replay(subject: string): Promise<void>;
+  replay(subject: string, by?: string): Promise<void>;
 }
 
 /** How far a change of targets has spread, for people and programs. */

@@ -3,19 +3,14 @@ import type { FastifyInstance } from "fastify";
 import type { CoordinationReader, CoordinationWriter } from "../model/ports.ts";
 import type { JsonSchema } from "../model/schemas.ts";
 import { hostParams } from "./host-routes.ts";
+import { line, person } from "./schemas.ts";
 
 export interface FleetRoutesOptions {
   readonly coordination: CoordinationReader & CoordinationWriter;
 }
 
-const line = (maxLength: number): JsonSchema => ({
-  type: "string",
-  minLength: 1,
-  maxLength,
-  pattern: "^[^\\u0000-\\u001f\\u007f]*$",
-});
 const select = line(200);
-const by = line(100);
+const by = person;
 const reason = line(500);
 
 function body(properties: Record<string, JsonSchema>, required: readonly string[]): JsonSchema {

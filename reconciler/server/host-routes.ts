@@ -5,6 +5,7 @@ import type { AgentReport } from "../model/ports.ts";
 import type { StateClaim } from "../model/report.ts";
 import { type JsonSchema, namePattern, statePattern } from "../model/schemas.ts";
 import type { AppOptions } from "./app.ts";
+import { person } from "./schemas.ts";
 
 export const hostParams: JsonSchema = {
   type: "object",
@@ -53,8 +54,10 @@ const wordSchema = {
   type: "object",
   additionalProperties: false,
   required: ["word"],
-  properties: { word: { enum: ["retry", "skip"] }, machine: { type: "string", pattern: namePattern } },
+  properties: { word: { enum: ["retry", "skip"] }, machine: { type: "string", pattern: namePattern }, by: person },
 } as const;
+
+const replaySchema = { type: ["object", "null"], additionalProperties: false, properties: { by: person } } as const;
 
 interface ReportBody {
   incarnation: string;
@@ -63,10 +66,10 @@ interface ReportBody {
   facts?: Record<string, string>;
 }
 
-export async function hostRoutes(app: FastifyInstance, { fleet }: AppOptions): Promise<void> {
-  const secured = [{ bearer: [] }];
-  const operator = { policy: "operator" } as const;
+const secured = [{ bearer: [] }];
+const operator = { policy: "operator" } as const;
 
+export async function hostRoutes(app: FastifyInstance, { fleet }: AppOptions): Promise<void> {
   app.get("/v1/hosts", { config: operator, schema: { summary: "Every host", security: secured } }, () => ({
     hosts: fleet.subjects().filter(({ kind }) => kind === "host"),
   }));
@@ -108,8 +111,12 @@ export async function hostRoutes(app: FastifyInstance, { fleet }: AppOptions): P
       return reply.code(202).send({ accepted: body.sequence });
     },
   );
+  wordRoutes(app, fleet);
+}
 
-  app.post<{ Params: { host: string }; Body: { word: "retry" | "skip"; machine?: string } }>(
+/** What people say of what is stalled, and of a host as a whole. */
+function wordRoutes(app: FastifyInstance, fleet: AppOptions["fleet"]): void {
+  app.post<{ Params: { host: string }; Body: { word: "retry" | "skip"; machine?: string; by?: string } }>(
     "/v1/hosts/:host/verdicts",
     {
       config: operator,
@@ -121,19 +128,24 @@ export async function hostRoutes(app: FastifyInstance, { fleet }: AppOptions): P
       },
     },
     async ({ params, body }, reply) => {
-      await fleet.verdict(params.host, body.machine ?? null, body.word);
+      await fleet.verdict(params.host, body.machine ?? null, body.word, body.by);
       return reply.code(202).send({ accepted: body.word });
     },
   );
 
-  app.post<{ Params: { host: string } }>(
+  app.post<{ Params: { host: string }; Body: { by?: string } | null }>(
     "/v1/hosts/:host/replays",
     {
       config: operator,
-      schema: { summary: "Replay what was applied to a host", params: hostParams, security: secured },
+      schema: {
+        summary: "Replay what was applied to a host",
+        params: hostParams,
+        body: replaySchema,
+        security: secured,
+      },
     },
-    async ({ params }, reply) => {
-      await fleet.replay(params.host);
+    async ({ params, body }, reply) => {
+      await fleet.replay(params.host, body?.by);
       return reply.code(202).send({ accepted: "replay" });
     },
   );

@@ -117,7 +117,7 @@ async function tell(base: string): Promise<Story> {
       desired: merge,
       epoch: 2,
       records: [fleetSubject({ ...emptyFleet, holds: [hold] })],
-      lines: ["a.b: held by cleo: smells burnt"],
+      lines: ["a.b: held by cleo: smells burnt", "a.b: retry of lamp by dan"],
     },
   ]);
   const folder = await clone(remote.path, base);
@@ -167,6 +167,7 @@ test("log says who, what, why, with which pull request and in which run, failed 
       which,
     ]),
     [
+      ["21T11:00", "retry of lamp by dan", "word", "dan", "Ana <ana@example.org>", 12, "run-2"],
       ["21T11:00", "held by cleo: smells burnt", "word", "cleo", "Ana <ana@example.org>", 12, "run-2"],
       [
         "21T10:01",

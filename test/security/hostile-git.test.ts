@@ -247,6 +247,8 @@ test("A3: people's words with hostile texts are refused, or recorded in one line
       ["/v1/releases", { select: text, by: text }],
       ["/v1/brake-releases", { by: text, reason: text }],
       ["/v1/hosts/a/verdicts", { word: "retry", machine: text }],
+      ["/v1/hosts/a/verdicts", { word: "retry", by: text }],
+      ["/v1/hosts/a/replays", { by: text }],
     ] as const) {
       const answer = await post(path, words);
       assert.ok(answer.statusCode < 500, `${path} ${answer.statusCode} ${text}`);
