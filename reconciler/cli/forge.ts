@@ -8,6 +8,7 @@ import { ForgeService } from "../forge/service.ts";
 import { Failure } from "../model/failure.ts";
 import type { CoordinationReader, CoordinationWriter, FleetReader } from "../model/ports.ts";
 import type { GitHubSettings } from "../model/types.ts";
+import type { CommitSigner } from "../record/commit-signer.ts";
 import type { Git } from "../record/git.ts";
 import { observedRef } from "../record/refs.ts";
 import { GitRemote } from "../record/remote.ts";
@@ -91,13 +92,15 @@ interface ForgeParts {
   readonly settings: () => GitHubSettings | null;
   readonly now: () => number;
   readonly notice: (message: string) => void;
+  /** Signs what the reconciler commits; null without a key. */
+  readonly signer: CommitSigner | null;
 }
 
 /** What looks after pull requests; it asks nothing before it is started. Throws as `gitHubOf` does. */
 export function createForge(
   options: ForgeOptions,
   workspace: Workspace,
-  { git, settings, ...parts }: ForgeParts,
+  { git, settings, signer, ...parts }: ForgeParts,
 ): Forge {
   const github = gitHubOf(options, workspace);
   if (github === null) return { service: null, start: () => {}, stop: () => {} };
@@ -109,7 +112,7 @@ export function createForge(
     cache: join(workspace.data, "cache", "pull-requests"),
     secrets: workspace.secrets,
   });
-  const reverts = options.revert === false ? null : revertsOf(workspace, github, { git, ...parts });
+  const reverts = options.revert === false ? null : revertsOf(workspace, github, { git, signer, ...parts });
   const service = new ForgeService({
     ...parts,
     ...(reverts === null ? {} : { reverts }),
@@ -131,14 +134,14 @@ export function createForge(
 function revertsOf(
   workspace: Workspace,
   github: GitHub,
-  { git, fleet, coordination, now, notice }: Omit<ForgeParts, "settings">,
+  { git, fleet, coordination, now, notice, signer }: Omit<ForgeParts, "settings">,
 ): HaltedReverts {
   const { secrets, remote } = workspace;
   return new HaltedReverts({
     github,
     notice,
     branch: "main",
-    maker: createRevertMaker(git, new GitRemote(git, remote), now),
+    maker: createRevertMaker(git, new GitRemote(git, remote), { now, signer }),
     planner: createChangePlanner({
       runProcess,
       dir: git.dir,

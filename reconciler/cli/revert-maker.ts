@@ -2,6 +2,7 @@
 import type { MadeRevert, RevertMaker } from "../forge/reverts.ts";
 import { Failure } from "../model/failure.ts";
 import { commitObject, writeTree } from "../record/commit.ts";
+import type { CommitSigner } from "../record/commit-signer.ts";
 import type { Git } from "../record/git.ts";
 import { observedRef } from "../record/refs.ts";
 import type { Remote } from "../record/remote.ts";
@@ -14,11 +15,17 @@ const madeRef = (branch: string): string => `refs/stateward/${branch.replace("st
 /** Commits of the record in which it is looked for what was in force before. */
 const looked = 2000;
 
-/** `now` is in milliseconds since the epoch. */
-export function createRevertMaker(git: Git, remote: Remote, now: () => number): RevertMaker {
+export interface RevertMaking {
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  /** Signs the commits; null leaves them unsigned. */
+  readonly signer: CommitSigner | null;
+}
+
+export function createRevertMaker(git: Git, remote: Remote, { now, signer }: RevertMaking): RevertMaker {
   return {
     branchOf: (commit) => `stateward/${revertSlug(commit)}`,
-    make: (commit) => make(git, remote, { commit, now: now() }),
+    make: (commit) => make(git, remote, { commit, now: now(), signer }),
     push: async ({ head }, branch) => {
       await git.point(madeRef(branch), head);
       const result = await remote.push([`${head}:refs/heads/${branch}`]);
@@ -36,7 +43,7 @@ export function createRevertMaker(git: Git, remote: Remote, now: () => number): 
 async function make(
   git: Git,
   remote: Remote,
-  { commit, now }: { readonly commit: string; readonly now: number },
+  { commit, now, signer }: { readonly commit: string; readonly now: number; readonly signer: CommitSigner | null },
 ): Promise<MadeRevert | null> {
   await remote.fetch("refs/heads/main", mainRef);
   const base = (await git.objects.need(mainRef, "commit")).id;
@@ -48,7 +55,8 @@ async function make(
   if (change === null) return null;
   const tree = await writeTree(git, base, contentsOf(change));
   const message = `${change.title}\n\n${change.lines.join("\n")}\n`;
-  const object = commitObject(tree, { parent: base, message, timeSeconds: Math.floor(now / 1000) });
+  const plain = commitObject(tree, { parent: base, message, timeSeconds: Math.floor(now / 1000) });
+  const object = signer === null ? plain : await signer.sign(plain);
   await git.write([object]);
   return { base, head: object.id, title: change.title, introduction: change.introduction ?? "" };
 }

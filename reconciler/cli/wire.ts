@@ -16,7 +16,7 @@ import { assert, Failure } from "../model/failure.ts";
 import type { Clock, EventSink, RepositoryControl } from "../model/ports.ts";
 import { secretsIn } from "../model/secrets.ts";
 import type { Settings, TransportName } from "../model/types.ts";
-import { openSigner } from "../record/commit-signer.ts";
+import { type CommitSigner, openSigner } from "../record/commit-signer.ts";
 import { replaceFile } from "../record/disk.ts";
 import { DocumentCache } from "../record/document-cache.ts";
 import type { Git } from "../record/git.ts";
@@ -76,7 +76,7 @@ export async function startReconciler(options: WireOptions): Promise<Reconciler>
   const instance = await instanceOf(workspace.data);
   const clock = new SteadyClock();
   let isDamaged = false;
-  const { git, desired, record } = await openRepository(options, instance, {
+  const { git, desired, record, signer } = await openRepository(options, instance, {
     windowMs: () => engine.settings()?.record.windowMs ?? 1000,
     fenced: (message) => engine.halt(message),
     damaged: (message) => {
@@ -106,7 +106,7 @@ export async function startReconciler(options: WireOptions): Promise<Reconciler>
   leading.catch(() => {});
   await engine.poll();
   const fleet = new Fleet(engine, clock, (text) => hideAll(workspace, engine, text));
-  const { coordination, forge } = peopleOf(options, { git, engine, fleet, clock });
+  const { coordination, forge } = peopleOf(options, { git, engine, fleet, clock, signer });
   const maintenance = maintain(git, record, options.notice);
   const schedule = new PollSchedule(engine);
   clock.watch((message) => {
@@ -150,11 +150,18 @@ function peopleOf(
     engine,
     fleet,
     clock,
-  }: { readonly git: Git; readonly engine: Engine; readonly fleet: Fleet; readonly clock: Clock },
+    signer,
+  }: {
+    readonly git: Git;
+    readonly engine: Engine;
+    readonly fleet: Fleet;
+    readonly clock: Clock;
+    readonly signer: CommitSigner | null;
+  },
 ): { readonly coordination: Coordination; readonly forge: Forge } {
   const coordination = new Coordination(engine, clock, (text) => hideAll(workspace, engine, text));
   const settings = (): Settings["github"] | null => engine.settings()?.github ?? null;
-  const parts = { git, fleet, coordination, settings, now: () => clock.now(), notice };
+  const parts = { git, fleet, coordination, settings, now: () => clock.now(), notice, signer };
   return { coordination, forge: createForge(forge ?? {}, workspace, parts) };
 }
 
@@ -196,9 +203,9 @@ async function openRepository(
     readonly fenced: (message: string) => void;
     readonly damaged: (message: string) => void;
   },
-): Promise<{ git: Git; desired: DesiredMirror; record: GitRecord }> {
+): Promise<{ git: Git; desired: DesiredMirror; record: GitRecord; signer: CommitSigner | null }> {
   const { data } = workspace;
-  const signer = signingKey === undefined ? {} : { signer: await openSigner(signingKey, runProcess) };
+  const signer = signingKey === undefined ? null : await openSigner(signingKey, runProcess);
   // A2: it is in no message that is known of; should there be one, it is taken out.
   if (signingKey !== undefined) workspace.secrets.add(await readFile(signingKey, "utf8"));
   const git = await openMirror(data, runProcess, { git: workspace.git, notice });
@@ -213,7 +220,7 @@ async function openRepository(
     remote,
     tips,
     journalDir: join(data, "journal"),
-    ...signer,
+    ...(signer === null ? {} : { signer }),
     // An embedded origin is this folder's own: nobody else can lead. Who was deposed may have been so by a copy of its own folder, whose
     // signs bear the same name: from then on it waits like anybody else, or the two would take the lead from each other for ever.
     leadership: {
@@ -238,7 +245,7 @@ async function openRepository(
     heard: (listing) => record.heard(listing),
     damaged: engine.damaged,
   });
-  return { git, desired, record };
+  return { git, desired, record, signer };
 }
 
 /** Identity of a data folder: made once. */

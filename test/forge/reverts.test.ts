@@ -1,13 +1,17 @@
 // A halted commit is offered to be taken back, once, with the evidence: over real Git and a stand-in for GitHub.
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { marked } from "marked";
 import * as assert from "uvu/assert";
+import { runProcess } from "../../reconciler/adapters/process.ts";
 import { createRevertMaker } from "../../reconciler/cli/revert-maker.ts";
 import { type HaltEvidence, haltReport } from "../../reconciler/forge/revert-report.ts";
 import { HaltedReverts } from "../../reconciler/forge/reverts.ts";
 import type { PlanReport } from "../../reconciler/model/forge.ts";
 import type { FleetView, SubjectView } from "../../reconciler/model/ports.ts";
+import { type CommitSigner, openSigner } from "../../reconciler/record/commit-signer.ts";
 import { openMirror, openStore, Remote } from "../support/git-remote.ts";
+import { allowed, hasSshKeygen, makeKey } from "../support/signed-remote.ts";
 import { suite } from "../support/suite.ts";
 import { tempFolder } from "../support/temp.ts";
 import { atOnce, type Files, lamp, lampChange, localHost } from "../support/world.ts";
@@ -61,6 +65,7 @@ interface Site extends AsyncDisposable {
   view: FleetView;
   subjects: SubjectView[];
   conclusion: PlanReport["conclusion"];
+  signer: CommitSigner | null;
   /** A process of its own, which remembers nothing of the one before. */
   start(): HaltedReverts;
   /** Commits on main. */
@@ -81,11 +86,12 @@ async function openSite(): Promise<Site> {
     view: halted(""),
     subjects: [subject("a", "exit 1: no bulb")],
     conclusion: "success",
+    signer: null,
     commit: (files, message) => remote.commit(files, message),
     start: () =>
       new HaltedReverts({
         github: appOf(standIn),
-        maker: createRevertMaker(git, origin, () => Date.UTC(2026, 0, ++days)),
+        maker: createRevertMaker(git, origin, { now: () => Date.UTC(2026, 0, ++days), signer: site.signer }),
         planner: {
           plan: async (_base, head) => report({ head, comment: "## The plan\n", conclusion: site.conclusion }),
         },
@@ -124,6 +130,21 @@ test("a halted commit is offered to be taken back, with hosts, reasons, output a
   assert.is(await site.remote.git("rev-parse", `${pull?.branch}~1`), await site.remote.git("rev-parse", "main"));
   assert.is(await site.remote.git("diff", "--name-only", "main", pull?.branch ?? ""), "hosts/a.yaml");
   await site.remote.fsck();
+});
+
+const signedTitle = "with a signing key the commit of a revert is signed, as every other commit of the reconciler";
+test.needs("ssh-keygen", hasSshKeygen, signedTitle, async () => {
+  await using site = await openSite();
+  await using dir = await tempFolder();
+  const key = await makeKey(join(dir.path, "keys"), "reconciler");
+  const signers = join(dir.path, "signers");
+  await writeFile(signers, allowed("reconciler", key));
+  site.signer = await openSigner(key.file, runProcess);
+  site.view = halted(await site.commit(fleetOf("on"), "light a"));
+  await site.start().look();
+  const [pull] = site.standIn.pulls.values();
+  const verify = ["-c", `gpg.ssh.allowedSignersFile=${signers}`, "log", "-1", "--format=%G? %GS", pull?.branch ?? ""];
+  assert.is(await site.remote.git(...verify), "G reconciler@example.org");
 });
 
 test("one revert a commit and never two: not after a restart, not when people closed it, not when an answer was lost", async () => {
