@@ -412,12 +412,12 @@ export class Engine {
     for (const waiter of this.waiters.of(report.host)) this.queue.wake(waiter);
   }
 
-  /** Whether what was said before a state was entered, and did not count any more, is said again by somebody who looked after that. */
+  /** Whether what was said before a state was entered, and did not count any more, is seen again by a look after that. */
   private isContradicted(before: HostReport, after: HostReport): boolean {
     const machines = Object.entries(this.records.get(after.host)?.machines ?? {});
     return machines.some(([name, { state, since }]) => {
       const entered = Date.parse(since);
-      return before.at < entered && entered <= after.at && (after.states[name]?.state ?? state) !== state;
+      return before.at <= entered && entered <= after.at && (after.states[name]?.state ?? state) !== state;
     });
   }
 

@@ -135,7 +135,8 @@ function observeMachine(
   const claim = report.states[machine.name];
   if (before.attempt?.status === "running" && !isBehind(before, claim)) return { entry: before, why: "" };
   const isOld = claim?.revision === null && lookedBefore(world, before, report);
-  if (claim && !isOld && contradicts(before, claim) && machine.states.has(claim.state)) {
+  const isLost = lostMarker(world, before, report);
+  if (claim && !isOld && contradicts(before, claim, isLost) && machine.states.has(claim.state)) {
     const context = { now: world.now, commit: world.desired.commit, claim };
     return { entry: entered(before, claim.state, machine.initial, context), why: "reported by the host" };
   }
@@ -172,6 +173,16 @@ function lookedBefore({ now }: World, { since }: MachineRecord, { at, sequence }
 }
 
 /**
+ * Whether a marker of an older revision is what stands on the host now: the one that was left when the state was entered is gone, as
+ * with a disk that was put back to what it was. A state that was left because its check failed has no marker of its own. What is only
+ * taken to be said for ever was not seen at any time.
+ */
+function lostMarker({ now }: World, { since, applied }: MachineRecord, { at, sequence }: HostReport): boolean {
+  const entered = Date.parse(since);
+  return sequence === null && applied.at(-1)?.at === since && entered < at && at <= now;
+}
+
+/**
  * Keeps what tells a new claim from a repeated one; a marker newer than the record, for the same state, is taken over. A marker with a
  * revision stands in the place of what was claimed without one: when that is said again, it is new.
  */
@@ -182,10 +193,10 @@ function noteClaim(entry: MachineRecord, claim: StateClaim): MachineRecord {
   return { ...entry, claim: null, revision: isNewer ? claim.revision : entry.revision };
 }
 
-/** R3: a claim wins over the record unless its marker is older than the record, or it says what was said and taken in before. */
-export function contradicts(entry: MachineRecord, claim: StateClaim): boolean {
+/** R3: a claim wins over the record unless its marker is older than the record's, or it says what was said and taken in before. */
+function contradicts(entry: MachineRecord, claim: StateClaim, isLost: boolean): boolean {
   if (claim.state === entry.state) return false;
-  return claim.revision === null ? claim.state !== entry.claim : claim.revision >= entry.revision;
+  return claim.revision === null ? claim.state !== entry.claim : isLost || claim.revision >= entry.revision;
 }
 
 /** A state that held for this long before its check failed did hold: what follows is a new trouble, not the old one again. */

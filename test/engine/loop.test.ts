@@ -199,6 +199,14 @@ test("R3: a host that is set back by hand is brought back each time, also when t
   assert.equal([hosts.log.length, hosts.marker("a", "lamp")], [5, "on"]);
 });
 
+test("R3: a host whose disk was put back to what it was goes on from there", async () => {
+  const rig = await start(chainFiles("d"));
+  await rig.clock.pass(60_000);
+  rig.hosts.setByHand("a", "chain", "b", 1);
+  await rig.clock.pass(60_000);
+  assert.equal([rig.hosts.log.slice(3), rig.hosts.marker("a", "chain")], [["a to-c", "a to-d"], "d"]);
+});
+
 test("R3: what a look saw that began before a state was entered is not held against that state", async () => {
   const rig = await start(chainFiles("d"));
   const { hosts, clock } = rig;

@@ -528,6 +528,22 @@ const more: readonly Case[] = [
     claim: null,
   },
   {
+    title: "R3: an older marker that stands there after a newer one was left: a disk was put back",
+    files: lampFiles("on"),
+    entry: { ...on, revision: 5, since: at(-60_000), applied: [{ state: "on", at: at(-60_000), desired: commit }] },
+    report: { states: { lamp: { state: "off", revision: 2 } } },
+    act: "start off -> on",
+    state: "off",
+  },
+  {
+    title: "R3: no marker was left of a state that a failed check has led to, and an older one says nothing",
+    files: lampFiles("on"),
+    entry: { ...on, revision: 5, since: at(-60_000) },
+    report: { states: { lamp: { state: "busy", revision: 4 } } },
+    act: "nothing",
+    state: "on",
+  },
+  {
     title: "R3: a state that was entered by a clock ahead of this one is contradicted all the same",
     files: lampFiles("on"),
     entry: { ...on, since: at(60_000) },

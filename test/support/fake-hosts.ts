@@ -35,10 +35,10 @@ export class FakeHosts implements HostLooker, HostActor {
     this.markers.delete(name);
   }
 
-  /** Somebody writes a marker by hand, and no revision into it. */
-  setByHand(name: string, machine: string, state: string): void {
+  /** Somebody writes a marker by hand, without a revision, or puts back one that stood there before. */
+  setByHand(name: string, machine: string, state: string, revision: number | null = null): void {
     const markers = this.markers.get(name) ?? new Map<string, StateClaim>();
-    this.markers.set(name, markers.set(machine, { state, revision: null }));
+    this.markers.set(name, markers.set(machine, { state, revision }));
   }
 
   incarnation(name: string): string {
