@@ -127,9 +127,10 @@ function forgetHost(down: Map<string, unknown>, host: string): void {
   for (const key of down.keys()) if (key.startsWith(`${host} `)) down.delete(key);
 }
 
+/** Those that a commit wants elsewhere, that it adds, and that it takes away. */
 function movedHosts(before: DesiredFacts, after: DesiredFacts): string[] {
-  const targets = new Map(before.hosts.map(({ name, targets: wanted }) => [name, JSON.stringify(wanted)]));
-  return after.hosts.flatMap(({ name, targets: wanted }) =>
-    targets.get(name) === JSON.stringify(wanted) ? [] : [name],
-  );
+  const targetsOf = ({ hosts }: DesiredFacts): Map<string, string> =>
+    new Map(hosts.map(({ name, targets }) => [name, JSON.stringify(targets)]));
+  const [old, wanted] = [targetsOf(before), targetsOf(after)];
+  return [...new Set([...old.keys(), ...wanted.keys()])].filter((name) => old.get(name) !== wanted.get(name));
 }

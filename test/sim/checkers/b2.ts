@@ -40,7 +40,7 @@ function replayed(history: History): Violation[] {
   const violations: Violation[] = [];
   const record = new RecordNow();
   let epoch = 0;
-  const waves: { readonly at: number; readonly hosts: Set<string>; readonly begun: Set<string> }[] = [];
+  const waves: { readonly at: number; readonly hosts: Map<string, string>; readonly begun: Set<string> }[] = [];
   for (const event of history.events) {
     record.take(event);
     // Each leader has its own knowledge of what was lost: what the one before it had not pushed is not part of that.
@@ -56,13 +56,14 @@ function replayed(history: History): Violation[] {
       const wave =
         last !== undefined && event.at - last.at <= atOnceMs
           ? last
-          : { at: event.at, hosts: new Set<string>(), begun: new Set<string>() };
+          : { at: event.at, hosts: new Map<string, string>(), begun: new Set<string>() };
       if (wave !== last) waves.push(wave);
-      if (isKnown) wave.hosts.add(event.host);
+      if (isKnown) wave.hosts.set(event.host, event.incarnation);
     }
     if (event.kind !== "began") continue;
     for (const wave of waves) {
-      if (!wave.hosts.has(event.host) || wave.hosts.size <= most) continue;
+      // What runs for the life before heals nobody: it is not known yet that it is over.
+      if (wave.hosts.get(event.host) !== event.incarnation || wave.hosts.size <= most) continue;
       if (words.some((word) => word.kind === "word" && word.askedAt >= wave.at - 600_000 && word.askedAt <= event.at))
         continue;
       wave.begun.add(event.host);
