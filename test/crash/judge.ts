@@ -24,7 +24,7 @@ export async function judge(site: Site, collected: Collected, recovered: Recover
     ...tipsGoOn(site, collected),
     ...oneWriterAnEpoch(collected),
     ...(await memoryIsRecorded(collected, recovered)),
-    ...(await repositoriesAreSound(site)),
+    ...(await repositoriesAreSound(site, recovered)),
   ];
 }
 
@@ -144,8 +144,9 @@ async function memoryIsRecorded(
   return found;
 }
 
-async function repositoriesAreSound(site: Site): Promise<string[]> {
-  const folders = (await readdir(site.path)).map((name) => join(site.path, name, "mirror.git"));
+async function repositoriesAreSound(site: Site, { run }: Recovered): Promise<string[]> {
+  const mended = (await readdir(site.path)).filter((name) => name === run.data || !site.wrecked.has(name));
+  const folders = mended.map((name) => join(site.path, name, "mirror.git"));
   const found: string[] = [];
   for (const dir of [site.record, ...folders]) {
     // One that was killed while it was made has no HEAD yet, and is made again.

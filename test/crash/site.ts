@@ -55,6 +55,8 @@ export class Site implements AsyncDisposable {
   record: string;
   /** Options that every command of this site needs. */
   options: readonly string[] = [];
+  /** Data folders whose mirror was damaged by hand: who starts there has to mend it, and nobody else. */
+  readonly wrecked: Set<string> = new Set();
   private readonly deferred: (() => Promise<void>)[] = [];
   private readonly watching: NodeJS.Timeout;
   private targets: Targets = bothServe;

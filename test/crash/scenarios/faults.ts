@@ -83,6 +83,7 @@ export const wreck: Scenario = {
     const second = await site.start({ data: "a" });
     await talk(site, second, 2);
     await site.stop(second);
+    site.wrecked.add("a");
     for (const file of await filesBelow(site, "a/mirror.git/objects/pack")) await truncate(file, 0);
     const third = await site.start({ data: "a" });
     await site.commit({ a: "drained", b: "serving" }, port);
