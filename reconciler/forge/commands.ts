@@ -4,7 +4,7 @@ import { messageOf } from "../model/failure.ts";
 import type { CoordinationWriter } from "../model/ports.ts";
 import { type Comment, commentOf, loginOf, type PullRequest } from "./answers.ts";
 import type { GitHub } from "./client.ts";
-import { code, oneLine } from "./inline.ts";
+import { code, oneLine } from "./escape.ts";
 import { isEdited, type Marker, markerLine, markerOf } from "./marker.ts";
 
 export type Command =
@@ -157,7 +157,7 @@ export class CommandDesk {
     for (const command of commands) {
       if (command.kind === "plan") continue;
       if (command.kind === "hold") answers.push(await this.hold(talk.pull, by, command));
-      else if (command.kind === "wrong") answers.push(`${code(command.text)} is no command: ${usage}`);
+      else if (command.kind === "wrong") answers.push(`${code(command.text, 100)} is no command: ${usage}`);
       else {
         const refusal = await this.approvalRefusal(talk, comment, command.commit);
         if (refusal === null) kind = "approval";

@@ -5,10 +5,10 @@ import { printable } from "../model/printable.ts";
 /** Characters of one text in a line. */
 const lineMax = 300;
 
-/** One line: no line feeds, no tabs, nothing invisible, and an end. */
-function oneLine(text: string): string {
+/** One line of at most `max` characters: no line feeds, no tabs, nothing invisible, and an end. */
+export function oneLine(text: string, max: number = lineMax): string {
   const line = printable(text).replaceAll(/\s+/g, " ").trim();
-  return line.length > lineMax ? `${cut(line, lineMax)}...` : line;
+  return line.length > max ? `${cut(line, max - 3)}...` : line;
 }
 
 /** The beginning of a text, without half a character at its end. */
@@ -22,8 +22,8 @@ function longestRun(text: string): number {
 }
 
 /** Inline code. CommonMark 6.1: its fence is longer than any run of backticks in it. */
-export function code(text: string): string {
-  const line = oneLine(text);
+export function code(text: string, max: number = lineMax): string {
+  const line = oneLine(text, max);
   if (line === "") return "(empty)";
   const fence = "`".repeat(longestRun(line) + 1);
   const isPadded = line.startsWith("`") || line.endsWith("`");

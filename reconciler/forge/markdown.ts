@@ -43,7 +43,10 @@ function counted(count: number, what: string): string {
 
 /** Some names in code, and how many more there are. */
 function listed(names: readonly string[], most: number = namesMax): string {
-  const shown = names.slice(0, most).map(code).join(", ");
+  const shown = names
+    .slice(0, most)
+    .map((name) => code(name))
+    .join(", ");
   return names.length > most ? `${shown} and ${names.length - most} more` : shown;
 }
 
@@ -185,7 +188,7 @@ function moveTitle({ kind, machine, from, to, reason, names }: ProposedMove): st
 function transitionLines({ from, to, effect, steps, guard, governors, barrier }: ProposedTransition): string[] {
   const extra = [
     ...(guard === null ? [] : [`  - guard ${code(guard.when)}: ${guardText(guard)}`]),
-    ...(governors.length === 0 ? [] : [`  - needs a permit of ${governors.map(code).join(", ")}`]),
+    ...(governors.length === 0 ? [] : [`  - needs a permit of ${governors.map((name) => code(name)).join(", ")}`]),
     ...(barrier === null ? [] : [`  - waits until enough hosts of ${code(barrier)} have arrived`]),
   ];
   const lines = steps.map(({ title, effect: how, repeat, on }) => {
@@ -214,7 +217,7 @@ function spread({ rollouts, play }: Proposal): Block[] {
         ...(soakMs > 0 ? [`each holds for ${formatDuration(soakMs)}`] : []),
         `at most ${maxUnavailable} unavailable`,
         `halts after ${maxFailures === 0 ? "the first failure" : `more than ${maxFailures} failures`}`,
-        ...(order.length > 0 ? [`regions in the order ${order.map(code).join(", ")}`] : []),
+        ...(order.length > 0 ? [`regions in the order ${order.map((name) => code(name)).join(", ")}`] : []),
       ];
       return `- ${code(machine)} to ${code(to)} in ${where}: ${hosts(count)}, ${parts.join("; ")}`;
     },
@@ -321,7 +324,11 @@ function allNames({ moves: all, removed }: Proposal): Block[] {
     .flatMap(([title, names]) =>
       inParts(names, 300).map((part, index, parts): Block => {
         const of = parts.length > 1 ? ` (${index + 1} of ${parts.length})` : "";
-        return { about: "list of names", text: `#### ${title}${of}\n\n${part.map(code).join(" ")}`, isDetail: true };
+        return {
+          about: "list of names",
+          text: `#### ${title}${of}\n\n${part.map((name) => code(name)).join(" ")}`,
+          isDetail: true,
+        };
       }),
     );
 }

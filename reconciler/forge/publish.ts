@@ -5,7 +5,7 @@ import { Failure } from "../model/failure.ts";
 import type { Annotation, PlanReport } from "../model/forge.ts";
 import { Answer, type Comment, commentOf, loginOf, type PullRequest } from "./answers.ts";
 import type { GitHub } from "./client.ts";
-import { oneLine } from "./inline.ts";
+import { oneLine } from "./escape.ts";
 import { markerLine, markerOf } from "./marker.ts";
 
 export interface PublishSettings {

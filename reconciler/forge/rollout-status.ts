@@ -3,7 +3,7 @@
 import type { CoordinationReader, FleetReader, RolloutView, SubjectView } from "../model/ports.ts";
 import { type Answer, loginOf } from "./answers.ts";
 import type { CommitStatus, GitHub } from "./client.ts";
-import { oneLine } from "./inline.ts";
+import { oneLine } from "./escape.ts";
 
 export const statusName = "stateward/rollout";
 const task = "stateward";

@@ -7,7 +7,7 @@ import { pullRequestOf } from "./answers.ts";
 import { carryApproval } from "./approvals.ts";
 import { type GitHub, GitHubBusy } from "./client.ts";
 import { CommandDesk } from "./commands.ts";
-import { oneLine } from "./inline.ts";
+import { oneLine } from "./escape.ts";
 import { type PublishSettings, publishPlan } from "./publish.ts";
 import { RolloutStatus, type RolloutStatusOptions } from "./rollout-status.ts";
 

@@ -187,7 +187,7 @@ test("B5: a hold by comment names the person and the pull request; what is refus
   ]);
   const [answer = ""] = rig.answers();
   assert.match(answer, "`git-1` is held: 1 host");
-  assert.match(answer, "not held: `'nobody' selects @everyone`");
+  assert.match(answer, "not held: `` `nobody` selects @everyone ``");
   assert.match(answer, "`/stateward dance` is no command");
 });
 
