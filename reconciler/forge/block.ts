@@ -8,10 +8,19 @@ export interface Block {
   readonly isDetail?: boolean;
 }
 
-/** GitHub takes 65,536 characters; some are left for whoever adds a line. */
-export const textMax = 64_800;
+/**
+ * GitHub takes 65,536 characters of a comment, and 65,535 bytes of a check run ("summary exceeds a maximum bytesize of 65535"). What does
+ * as bytes does as characters. Some are left for whoever adds a line.
+ */
+export const textBytesMax = 65_000;
+const packedBytesMax = 64_800;
 /** Room for the sentence on what was left out. */
-const sentenceMax = 600;
+const sentenceBytesMax = 600;
+
+/** True for a text that GitHub takes, wherever it is to stand. */
+export function fits(text: string): boolean {
+  return Buffer.byteLength(text) <= textBytesMax;
+}
 
 export interface Packed {
   readonly text: string;
@@ -22,9 +31,9 @@ export interface Packed {
 export function pack(blocks: readonly Block[], closing: (rest: readonly Block[]) => string): Packed {
   const kept: string[] = [];
   const rest: Block[] = [];
-  let room = textMax - sentenceMax;
+  let room = packedBytesMax - sentenceBytesMax;
   for (const block of blocks) {
-    const size = block.text.length + 2;
+    const size = Buffer.byteLength(block.text) + 2;
     if (size > room) rest.push(block);
     else {
       kept.push(block.text);

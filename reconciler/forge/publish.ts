@@ -4,8 +4,9 @@ import { createHash } from "node:crypto";
 import { Failure } from "../model/failure.ts";
 import type { Annotation, PlanReport } from "../model/forge.ts";
 import { Answer, type Comment, commentOf, loginOf, type PullRequest } from "./answers.ts";
+import { fits, textBytesMax } from "./block.ts";
 import type { GitHub } from "./client.ts";
-import { oneLine } from "./escape.ts";
+import { cut, oneLine } from "./escape.ts";
 import { markerLine, markerOf } from "./marker.ts";
 
 export interface PublishSettings {
@@ -18,12 +19,11 @@ export interface PublishSettings {
 }
 
 export const checkName = "stateward/plan";
-/** Characters of a comment, at most: GitHub takes 65,536. */
-export const commentCharsMax = 65_000;
-const checkTextMax = 65_000;
 /** GitHub takes so many annotations in one request. */
 const annotationsOnce = 50;
 const annotationsMax = 1000;
+/** GitHub takes 64 KiB of one. */
+const annotationCharsMax = 5000;
 /** GitHub keeps descriptions of statuses to this. */
 const descriptionMax = 140;
 const labelNames = {
@@ -69,18 +69,19 @@ export async function findPlanComment(github: GitHub, number: number): Promise<C
 
 async function publishComment(github: GitHub, number: number, { head, comment }: PlanReport): Promise<void> {
   const marker = markerLine({ kind: "plan", head, comment: 0, by: "" });
-  const body = withinLimit(`${marker}\n${comment}`, commentCharsMax);
+  const body = withinLimit(`${marker}\n${comment}`);
   const known = await findPlanComment(github, number);
   if (known === null) await github.ask("POST /issues/{issue_number}/comments", { issue_number: number, body });
   else if (known.body !== body) await github.ask("PATCH /issues/comments/{comment_id}", { comment_id: known.id, body });
 }
 
-/** Whole lines of the text, and a word where some are missing. */
-function withinLimit(text: string, max: number): string {
-  if (text.length <= max) return text;
-  const word = "\n\n_The rest is in the check run._\n";
-  const cut = text.slice(0, max - word.length);
-  return `${cut.slice(0, Math.max(cut.lastIndexOf("\n"), 0))}${word}`;
+/** Whole lines of the text, and a word where some are missing: of a report that is longer than its maker promises. */
+function withinLimit(text: string): string {
+  if (fits(text)) return text;
+  const word = "\n\n_The rest does not fit here._\n";
+  // A line feed is no part of another character, so that no half of one is kept.
+  const part = Buffer.from(text).subarray(0, textBytesMax - word.length);
+  return `${part.subarray(0, Math.max(part.lastIndexOf("\n"), 0)).toString()}${word}`;
 }
 
 /** A check run of the head commit; a status where these credentials may not make check runs, which only apps may. */
@@ -121,7 +122,7 @@ async function publishCheckRun(github: GitHub, report: PlanReport): Promise<void
 function outputOf({ title, comment, details, annotations }: PlanReport): object {
   const left = annotations.length - annotationsMax;
   const more = left > 0 ? `\n\n${left} more remarks are not shown: \`stateward check\` prints them all.` : "";
-  const text = withinLimit(details === "" ? comment : details, checkTextMax);
+  const text = withinLimit(details === "" ? comment : details);
   return {
     title: oneLine(title, 250),
     summary: `${oneLine(title, 1000)}${more}`,
@@ -159,7 +160,7 @@ function annotationOf({ path, line, column, level, title, message }: Annotation)
     end_column: column,
     annotation_level: level,
     title: oneLine(title, 250),
-    message: message.slice(0, 5000) || title,
+    message: cut(message, annotationCharsMax) || title,
   };
 }
 

@@ -19,9 +19,9 @@ export interface PlanReport {
   readonly title: string;
   /** `failure`: it would be refused. `action_required`: it would wait for a person's word. `neutral`: nothing would change. */
   readonly conclusion: "success" | "failure" | "action_required" | "neutral";
-  /** Markdown for a comment, at most 65,000 characters. */
+  /** Markdown for a comment, at most 65,000 bytes. */
   readonly comment: string;
-  /** Markdown that did not fit into the comment, for a check run, at most 65,000 characters; empty when all of it did. */
+  /** Markdown that did not fit into the comment, for a check run, at most 65,000 bytes; empty when all of it did. */
   readonly details: string;
   readonly annotations: readonly Annotation[];
   /** Owners of the hosts concerned, as the files name them, in name order. */

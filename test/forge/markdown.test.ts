@@ -2,7 +2,7 @@
 import { constant, property as given, oneof, assert as property, string } from "fast-check";
 import { lexer } from "marked";
 import * as assert from "uvu/assert";
-import { textMax } from "../../reconciler/forge/block.ts";
+import { textBytesMax } from "../../reconciler/forge/block.ts";
 import { cell, code, fenced, htmlCode, mermaidLabel } from "../../reconciler/forge/escape.ts";
 import { mermaidOf } from "../../reconciler/forge/mermaid.ts";
 import { planReport } from "../../reconciler/forge/plan-report.ts";
@@ -164,7 +164,7 @@ test("A3: a whole report holds no link, image, mention or HTML of others, and no
           isSafe(report[part], part);
           // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
           assert.not.match(report[part], /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u200b]/, part);
-          assert.ok(report[part].length <= textMax, part);
+          assert.ok(Buffer.byteLength(report[part]) <= textBytesMax, part);
         }
         assert.not.match(report.title, /[^A-Za-z0-9 ,:]/);
       }
@@ -214,9 +214,9 @@ test("what does not fit is left out in whole blocks, which is said, and stands i
     missing: null,
   }));
   const { comment, details } = planReport(proposalOf("x", { noPaths }));
-  assert.ok(comment.length <= textMax && comment.length > 50_000, String(comment.length));
+  assert.ok(Buffer.byteLength(comment) <= textBytesMax && comment.length > 50_000, String(comment.length));
   assert.match(comment, /Left out for want of room: \d+ × target without a path.*They are in the details/);
-  assert.ok(details.length <= textMax);
+  assert.ok(Buffer.byteLength(details) <= textBytesMax);
   assert.match(details, /`s249`/);
   assert.is((comment.match(/^<details>/gm) ?? []).length, (comment.match(/^<\/details>/gm) ?? []).length);
 });

@@ -56,6 +56,14 @@ test("a comment that was made and whose answer was lost is not made again", asyn
   assert.is(standIn.comments.length, 1);
 });
 
+test("details of a check are cut by bytes, as GitHub counts them there", async () => {
+  await using standIn = await withPull();
+  const details = "off \u2192 on\n".repeat(7000);
+  assert.ok(details.length < 65_535 && Buffer.byteLength(details) > 65_535);
+  await publishPlan(appOf(standIn), 1, report({ details }), none);
+  assert.match(standIn.checks[0]?.output.text ?? "", /off \u2192 on\n\n_The rest does not fit here\._\n$/);
+});
+
 test("the comment for a change of 5,000 hosts is sent in one request, within 65,000 characters", async () => {
   await using standIn = await withPull();
   const line = (index: number): string => `| host-${index} | blank -> serving | east |`;
@@ -64,7 +72,7 @@ test("the comment for a change of 5,000 hosts is sent in one request, within 65,
   assert.is(standIn.asked(/^(POST|PATCH) .*comments/).length, 1);
   const body = standIn.comments[0]?.body ?? "";
   assert.ok(body.length <= 65_000 && body.length > 60_000, String(body.length));
-  assert.match(body, /\| east \|\n\n_The rest is in the check run\._\n$/);
+  assert.match(body, /\| east \|\n\n_The rest does not fit here\._\n$/);
   assert.is(standIn.checks.length, 1);
 });
 

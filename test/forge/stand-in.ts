@@ -104,7 +104,7 @@ export interface StoredDeployment {
 type Answered = readonly [status: number, value: unknown];
 type Handler = (call: Call, who: string) => Answered | Promise<Answered>;
 
-/** Annotations in one request, and characters of a text, by GitHub's limits. */
+/** Annotations in one request, and characters of a text or bytes of one in a check run, by GitHub's limits. */
 const annotationsMax = 50;
 const textMax = 65_535;
 const descriptionMax = 140;
@@ -509,7 +509,7 @@ export class StandIn implements AsyncDisposable {
       (body.output ?? { title: "", summary: "" }) as { title: string; summary: string };
     const tooMuch = (call: Call): boolean => {
       const { annotations = [], text = "", summary } = output(call);
-      return annotations.length > annotationsMax || [text, summary].some((each) => each.length > textMax);
+      return annotations.length > annotationsMax || [text, summary].some((each) => Buffer.byteLength(each) > textMax);
     };
     const change = (check: StoredCheck, call: Call): void => {
       const { annotations = [], text = "", title, summary } = output(call);
