@@ -92,7 +92,7 @@ interface ForgeParts {
   readonly settings: () => GitHubSettings | null;
   readonly now: () => number;
   readonly notice: (message: string) => void;
-  /** Signs what the reconciler commits; null without a key. */
+  /** Signs commits of ours; null where no key was given. */
   readonly signer: CommitSigner | null;
 }
 
@@ -100,7 +100,7 @@ interface ForgeParts {
 export function createForge(
   options: ForgeOptions,
   workspace: Workspace,
-  { git, settings, signer, ...parts }: ForgeParts,
+  { git, settings, ...parts }: ForgeParts,
 ): Forge {
   const github = gitHubOf(options, workspace);
   if (github === null) return { service: null, start: () => {}, stop: () => {} };
@@ -112,7 +112,7 @@ export function createForge(
     cache: join(workspace.data, "cache", "pull-requests"),
     secrets: workspace.secrets,
   });
-  const reverts = options.revert === false ? null : revertsOf(workspace, github, { git, signer, ...parts });
+  const reverts = options.revert === false ? null : revertsOf(workspace, github, { git, ...parts });
   const service = new ForgeService({
     ...parts,
     ...(reverts === null ? {} : { reverts }),
@@ -134,14 +134,16 @@ export function createForge(
 function revertsOf(
   workspace: Workspace,
   github: GitHub,
-  { git, fleet, coordination, now, notice, signer }: Omit<ForgeParts, "settings">,
+  { git, fleet, coordination, now, notice, signer: given }: Omit<ForgeParts, "settings">,
 ): HaltedReverts {
   const { secrets, remote } = workspace;
+  const hide = (text: string): string => secrets.hide(text);
+  const signer = given === null ? {} : { signer: given };
   return new HaltedReverts({
     github,
     notice,
     branch: "main",
-    maker: createRevertMaker(git, new GitRemote(git, remote), { now, signer }),
+    maker: createRevertMaker({ git, remote: new GitRemote(git, remote), now, hide, ...signer }),
     planner: createChangePlanner({
       runProcess,
       dir: git.dir,
@@ -150,7 +152,7 @@ function revertsOf(
       secrets,
     }),
     fleet: { subjects: () => fleet.subjects(), fleet: () => coordination.fleet() },
-    hide: (text) => secrets.hide(text),
+    hide,
   });
 }
 

@@ -1,6 +1,8 @@
 // A change that a command offers as a pull request: made from the remote's main, in objects alone, so that the folder stays as it is.
 import { join } from "node:path";
 import { runProcess } from "../adapters/process.ts";
+import { fits } from "../forge/block.ts";
+import { cut } from "../forge/escape.ts";
 import type { ChangePlanner, PullRequestOpener } from "../model/forge.ts";
 import { printable } from "../model/printable.ts";
 import { writeTree } from "../record/commit.ts";
@@ -79,8 +81,10 @@ export async function offer(options: OfferOptions, place: Place, { make, mends =
   const branch = `stateward/${change.slug}${change.isOnly ? "" : `-${tree.slice(0, 8)}`}`;
   const diff = diffText(workspace, ground, change);
   const planner = await plannerOf(place);
-  const body = await bodyOf(change, { planner, commits: [base, commit], message: options.message ?? "" });
-  const request = { branch, base: "main", title, body: workspace.secrets.hide(body) };
+  // A2: each part has lost its secrets by itself. Markdown that something is taken out of may be other Markdown.
+  const message = printable(workspace.secrets.hide(options.message ?? ""));
+  const body = await bodyOf(change, { planner, commits: [base, commit], message });
+  const request = { branch, base: "main", title, body };
   if (github === null) return told(options, { change, diff, request });
   return opened(options, { change, diff, request }, { opener: github, repository, commit });
 }
@@ -150,13 +154,10 @@ function wordsFor(
   { message = "" }: OfferOptions,
 ): { readonly title: string; readonly text: string } {
   const [first = "", ...rest] = printable(secrets.hide(message)).trim().split("\n");
-  const title = (first.trim() || ours).slice(0, titleMax);
+  const title = cut(first.trim() || ours, titleMax);
   const body = rest.join("\n").trim() || lines.join("\n");
   return { title, text: `${title}\n\n${body}\n` };
 }
-
-/** GitHub takes 65,536 characters. */
-const bodyMax = 65_000;
 
 async function bodyOf(
   { introduction = "" }: Change,
@@ -171,5 +172,5 @@ async function bodyOf(
   // The plan may fill a body by itself; what the person said is in the commit as well.
   const choices = [[said, introduction, comment], [introduction, comment], [comment]];
   const bodies = choices.map((parts) => parts.filter((part) => part !== "").join("\n\n"));
-  return bodies.find((body) => body.length <= bodyMax) ?? "";
+  return bodies.find(fits) ?? "";
 }

@@ -1,7 +1,7 @@
 // stateward revert: takes a commit of main back, keeping what came after it.
 import { lstat, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { code } from "../forge/escape.ts";
+import { code, cut } from "../forge/escape.ts";
 import type { ChangedFile } from "../forge/patch.ts";
 import { Failure } from "../model/failure.ts";
 import { printable } from "../model/printable.ts";
@@ -30,7 +30,9 @@ export async function revert(options: OfferOptions, name: string): Promise<numbe
     const make = async ({ commit: base }: Ground): Promise<Change | null> => {
       const commit = await commitNamed(repository, name, base);
       const now = base === null ? standingInFolder(workspace.folder) : standingIn(repository.git, base);
-      const change = await revertChange(repository.git, { commit, standing: now }, base);
+      const change = await revertChange(repository.git, { commit, standing: now }, base, (text) =>
+        workspace.secrets.hide(text),
+      );
       if (change === null) sayNothing(options, `nothing to take back: no file is as ${commit.slice(0, 8)} left it`);
       return change;
     };
@@ -39,23 +41,33 @@ export async function revert(options: OfferOptions, name: string): Promise<numbe
   });
 }
 
+const titleMax = 200;
+
 /** The branch of the one change that takes a commit back. */
 export function revertSlug(commit: string): string {
   return `revert-${commit.slice(0, 12)}`;
 }
 
-/** The change that takes a commit back; null where nothing of it stands any more. `base` is the commit on which it comes to lie. */
-export async function revertChange(git: Git, order: TakeBackOrder, base: string | null): Promise<Change | null> {
+/**
+ * The change that takes a commit back; null where nothing of it stands any more. `base` is the commit on which it comes to lie. `hide`
+ * takes secrets (A2) out of what the commit says of itself.
+ */
+export async function revertChange(
+  git: Git,
+  order: TakeBackOrder,
+  base: string | null,
+  hide: (text: string) => string,
+): Promise<Change | null> {
   const { commit } = order;
   const taken = await takeBack(git, order);
   if (taken.conflicts.length > 0) throw await conflicting(git, [commit, base], taken.conflicts);
   if (taken.files.length === 0) return null;
-  const subject = await subjectOf(git, commit);
+  const subject = hide(await subjectOf(git, commit));
   const contents = await Promise.all(taken.files.map((file) => withContent(git, file)));
   const files = await Promise.all(contents.map((file) => changed(order, file)));
   const left = taken.leavesOthers ? ["files that are not read by stateward stay as they are"] : [];
   return {
-    title: `Revert "${subject}"`.slice(0, 200),
+    title: cut(`Revert "${subject}"`, titleMax),
     slug: revertSlug(commit),
     isOnly: true,
     lines: [`This reverts commit ${commit}.`, ...left],

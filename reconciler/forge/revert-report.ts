@@ -1,5 +1,6 @@
 // What is said for the pull request that takes back a commit whose rollout was halted: which hosts failed, why, and how far it went.
 import type { FleetView, RolloutView, SubjectView } from "../model/ports.ts";
+import type { Block } from "./block.ts";
 import { code, fenced } from "./escape.ts";
 
 /** A host that failed in a rollout. */
@@ -47,25 +48,38 @@ function failuresOf({ name, machines }: SubjectView, of: ReadonlySet<string>): F
 }
 
 const hostsShown = 20;
-const outputMax = 1500;
+const rolloutsShown = 20;
+const outputCharsMax = 1500;
 
-/** Markdown; what hosts said stands in code, cut at the front, because the end says how it ended. */
-export function haltReport({ rollouts, failed }: HaltEvidence): string {
-  const rows = rollouts.map(({ scope, wave, waves, hosts, message }) => {
+/** Blocks of Markdown; what hosts said stands in code, cut at the front, because the end says how it ended. */
+export function haltReport({ rollouts, failed }: HaltEvidence): Block[] {
+  const hosts = failed.slice(0, hostsShown).map((host) => ({ about: "host that failed", text: hostText(host) }));
+  const none = "No host is failed any more: look at the record of the branch `observed`.";
+  return [
+    { about: "heading", text: "### The rollout was halted" },
+    { about: "list of rollouts", text: rolloutLines(rollouts).join("\n") },
+    { about: "heading", text: "### Hosts that failed" },
+    ...(failed.length === 0 ? [{ about: "note", text: none }] : hosts),
+    ...(failed.length > hostsShown ? [{ about: "note", text: `and ${failed.length - hostsShown} more hosts` }] : []),
+  ];
+}
+
+function rolloutLines(rollouts: readonly RolloutView[]): string[] {
+  const lines = rollouts.slice(0, rolloutsShown).map(({ scope, wave, waves, hosts, message }) => {
     const { done, active, pending, failed: broken } = hosts;
     const after = Math.max(waves.length - 1, 0);
     const where =
       wave === 0 ? `in its canary, the first of ${after + 1} waves` : `in wave ${wave} of ${after} after its canary`;
     return `- ${code(scope)}: ${where}; ${done} hosts done, ${active} begun, ${broken} failed, ${pending} not begun. ${code(message)}`;
   });
-  const hosts = failed.slice(0, hostsShown).map((host) => {
-    const way = `${code(host.machine)} in ${code(host.state)}, target ${host.target === null ? "none" : code(host.target)}`;
-    const said = host.message.length > outputMax ? `...${host.message.slice(-outputMax)}` : host.message;
-    return `**${code(host.name)}**: ${way}: ${code(host.reason)}\n\n${fenced("text", said)}`;
-  });
-  const more = failed.length > hostsShown ? [`and ${failed.length - hostsShown} more hosts`] : [];
-  const none = failed.length === 0 ? ["No host is failed any more: look at the record of the branch `observed`."] : [];
-  return ["### The rollout was halted", rows.join("\n"), "### Hosts that failed", ...none, ...hosts, ...more].join(
-    "\n\n",
-  );
+  const more = rollouts.length - rolloutsShown;
+  return more > 0 ? [...lines, `- and ${more} more`] : lines;
+}
+
+function hostText({ name, machine, state, target, reason, message }: FailedHost): string {
+  const way = `${code(machine)} in ${code(state)}, target ${target === null ? "none" : code(target)}`;
+  // Half of a surrogate pair is no character.
+  const end = message.slice(-outputCharsMax).replace(/^[\udc00-\udfff]/, "");
+  const said = message.length > outputCharsMax ? `...${end}` : message;
+  return `**${code(name)}**: ${way}: ${code(reason)}\n\n${fenced("text", said)}`;
 }

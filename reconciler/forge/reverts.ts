@@ -3,12 +3,16 @@
 import { Failure, messageOf } from "../model/failure.ts";
 import type { ChangePlanner } from "../model/forge.ts";
 import type { CoordinationReader, FleetReader } from "../model/ports.ts";
+import { hideIn } from "../model/secrets.ts";
 import { pullRequestOf } from "./answers.ts";
+import { aboutText, pack } from "./block.ts";
 import type { GitHub } from "./client.ts";
 import { type HaltEvidence, haltedIn, haltReport } from "./revert-report.ts";
 
 /** A commit that takes another back, made and not yet shown to anybody. */
 export interface MadeRevert {
+  /** The commit that it takes back. */
+  readonly commit: string;
   /** The tip of main that it lies on, and itself. */
   readonly base: string;
   readonly head: string;
@@ -17,14 +21,17 @@ export interface MadeRevert {
   readonly introduction: string;
 }
 
-/** Makes and pushes reverts. */
+/** Makes and pushes reverts. What it says has no secrets. */
 export interface RevertMaker {
   /** Name of the one branch for a commit. */
   branchOf(commit: string): string;
   /** Null where nothing of the commit stands any more. Throws a Failure of kind `invalid` where it cannot be taken back by itself. */
   make(commit: string): Promise<MadeRevert | null>;
-  /** Pushes it as a new branch; one that is there already stays. */
-  push(revert: MadeRevert, branch: string): Promise<void>;
+  /**
+   * Pushes it as a new branch. Resolves to what the remote has: one that is there already stays, where it takes back the same. Throws a
+   * Failure of kind `invalid` where something else is there: whoever may push could have put it there for us to offer.
+   */
+  push(revert: MadeRevert): Promise<MadeRevert>;
 }
 
 export interface RevertsOptions {
@@ -37,8 +44,6 @@ export interface RevertsOptions {
   readonly hide: (text: string) => string;
   readonly notice: (message: string) => void;
 }
-
-const bodyMax = 65_000;
 
 export class HaltedReverts {
   private readonly options: RevertsOptions;
@@ -72,9 +77,12 @@ export class HaltedReverts {
         notice(`${short} is halted, and nothing of it stands any more: no revert is offered`);
         return;
       }
-      const body = hide(await this.bodyOf(evidence, revert));
-      await maker.push(revert, branch);
-      const { url } = await github.open({ branch, base, title: hide(revert.title), body });
+      const plan = await this.planOf(revert);
+      const pushed = await maker.push(revert);
+      const said = pushed.head === revert.head ? plan : await this.planOf(pushed);
+      // A2: in each text by itself. Markdown that something is taken out of may be other Markdown.
+      const body = bodyOf(pushed, hideIn(evidence, hide), said);
+      const { url } = await github.open({ branch, base, title: pushed.title, body });
       notice(`${short} is halted: ${url} takes it back, once somebody merges it`);
     } catch (error) {
       if (!(error instanceof Failure) || error.kind !== "invalid" || error.reason.startsWith("GitHub")) throw error;
@@ -90,12 +98,19 @@ export class HaltedReverts {
     return found.map(pullRequestOf).length > 0;
   }
 
-  private async bodyOf(evidence: HaltEvidence, { base, head, introduction }: MadeRevert): Promise<string> {
+  /** Markdown. */
+  private async planOf({ base, head }: MadeRevert): Promise<string> {
     const { comment, conclusion } = await this.options.planner.plan(base, head);
-    if (conclusion === "failure")
-      throw new Failure("invalid", "what would come of it has problems", { reason: "Problems", hint: "mend main" });
-    const said = `${introduction}\n\n${haltReport(evidence)}`;
-    const whole = `${said}\n\n${comment}`;
-    return whole.length <= bodyMax ? whole : `${said}\n\nThe plan is in the comment on this pull request.`;
+    if (conclusion !== "failure") return comment;
+    throw new Failure("invalid", "what would come of it has problems", { reason: "Problems", hint: "mend main" });
   }
+}
+
+function bodyOf({ introduction }: MadeRevert, evidence: HaltEvidence, plan: string): string {
+  const blocks = [
+    { about: "introduction", text: introduction },
+    ...haltReport(evidence),
+    { about: "plan, which is in the comment on this pull request", text: plan.trimEnd() },
+  ];
+  return pack(blocks, (rest) => `*Left out for want of room: ${aboutText(rest)}.*`).text;
 }

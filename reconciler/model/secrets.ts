@@ -116,6 +116,22 @@ export class Secrets {
   }
 }
 
+/** A copy of plain data with each text in it hidden by itself; keys stay as they are. Equal texts are looked at once. */
+export function hideIn<T>(value: T, hide: (text: string) => string): T {
+  const known = new Map<string, string>();
+  const visit = (part: unknown): unknown => {
+    if (typeof part === "string") {
+      const found = known.get(part) ?? hide(part);
+      known.set(part, found);
+      return found;
+    }
+    if (Array.isArray(part)) return part.map(visit);
+    if (typeof part !== "object" || part === null) return part;
+    return Object.fromEntries(Object.entries(part).map(([key, inner]) => [key, visit(inner)]));
+  };
+  return visit(value) as T;
+}
+
 function pair(text: string, at: number): number {
   return text.charCodeAt(at) * 65_536 + text.charCodeAt(at + 1);
 }

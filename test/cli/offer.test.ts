@@ -109,6 +109,27 @@ test("--dry-run with --pr pushes nothing, asks GitHub nothing, and needs no toke
   assert.is(standIn.requests.length, 0);
 });
 
+test("A2: a secret with backticks takes none away that the plan's code needs", async () => {
+  await using site = await openSite();
+  process.env.DB_PASSWORD = "`lamp`: `off`";
+  try {
+    const { stdout } = await site.offer(
+      "set",
+      "a",
+      "lamp=on",
+      "--message",
+      "Light a\n\n`lamp`: `off`",
+      "--dry-run",
+      "--json",
+    );
+    const { body } = JSON.parse(stdout) as { body: string };
+    assert.match(body, /^\*\*\*\n\n/);
+    assert.match(body, "**`lamp`: `off` → `on`**");
+  } finally {
+    delete process.env.DB_PASSWORD;
+  }
+});
+
 test("without a repository on GitHub or a token nothing is pushed, and the hint says what to give", async () => {
   await using ana = await person();
   const plain = await cli(ana.folder, "set", "a", "lamp=on", "--pr");

@@ -72,6 +72,8 @@ interface Site extends AsyncDisposable {
   commit(files: Files, message: string): Promise<string>;
 }
 
+const hide = (text: string): string => text.replaceAll(/hunter2`?/g, "***");
+
 async function openSite(): Promise<Site> {
   const dir = await tempFolder();
   const remote = await Remote.create(dir.path);
@@ -91,13 +93,20 @@ async function openSite(): Promise<Site> {
     start: () =>
       new HaltedReverts({
         github: appOf(standIn),
-        maker: createRevertMaker(git, origin, { now: () => Date.UTC(2026, 0, ++days), signer: site.signer }),
+        maker: createRevertMaker({
+          git,
+          remote: origin,
+          now: () => Date.UTC(2026, 0, ++days),
+          hide,
+          ...(site.signer === null ? {} : { signer: site.signer }),
+        }),
         planner: {
-          plan: async (_base, head) => report({ head, comment: "## The plan\n", conclusion: site.conclusion }),
+          plan: async (base, head) =>
+            report({ head, comment: `## The plan\n\n${base} ${head}\n`, conclusion: site.conclusion }),
         },
         fleet: { fleet: () => site.view, subjects: () => site.subjects },
         branch: "main",
-        hide: (text) => text.replaceAll("hunter2", "***"),
+        hide,
         notice: (message) => void site.notices.push(message),
       }),
     async [Symbol.asyncDispose]() {
@@ -183,6 +192,64 @@ test("what was interrupted between the push and the pull request goes on with th
   assert.is(await site.remote.git("for-each-ref", "refs/heads/stateward"), pushed);
 });
 
+test("a branch of that name that takes back something else is not offered, and is named", async () => {
+  await using site = await openSite();
+  const first = await site.remote.git("rev-parse", "main");
+  const commit = await site.commit(fleetOf("on"), "light a");
+  const other = await site.commit(fleetOf("busy", { "hosts/b.yaml": localHost("b", { lamp: "on" }) }), "not a revert");
+  await site.remote.git("update-ref", `refs/heads/stateward/revert-${commit.slice(0, 12)}`, other);
+  await site.remote.git("update-ref", "refs/heads/main", commit);
+  assert.not.equal(first, commit);
+  site.view = halted(commit);
+  await site.start().look();
+  assert.is(site.standIn.pulls.size, 0);
+  assert.match(site.notices[0] ?? "", `stateward/revert-${commit.slice(0, 12)} with something else on it`);
+});
+
+test("a branch that was pushed before main went on is offered with the plan of what is on it", async () => {
+  await using site = await openSite();
+  const commit = await site.commit(fleetOf("on"), "light a");
+  site.view = halted(commit);
+  site.standIn.fault = "500";
+  site.standIn.faultOnly = /^POST .*pulls$/;
+  await site
+    .start()
+    .look()
+    .catch(() => {});
+  await site.commit(fleetOf("on", { "hosts/b.yaml": localHost("b", { lamp: "off" }) }), "another host");
+  site.standIn.fault = null;
+  await site.start().look();
+  const [pull] = site.standIn.pulls.values();
+  const head = await site.remote.git("rev-parse", pull?.branch ?? "");
+  assert.match(pull?.body ?? "", `${commit} ${head}`);
+});
+
+test("A2: a secret with a backtick in it takes none away that ends code", async () => {
+  await using site = await openSite();
+  const commit = await site.commit(fleetOf("on"), "hunter2");
+  site.view = halted(commit);
+  const [rollout] = site.view.rollouts;
+  assert.ok(rollout);
+  site.view = { ...site.view, rollouts: [{ ...rollout, scope: "hunter2", message: "<img src=x>" }] };
+  await site.start().look();
+  const [pull] = site.standIn.pulls.values();
+  const body = pull?.body ?? "";
+  assert.not.match(`${body}${pull?.title}`, "hunter2");
+  assert.not.ok(kindsIn(body).has("html"), body);
+});
+
+test("evidence of very many hosts that say much fits, and says what is left out", async () => {
+  await using site = await openSite();
+  const commit = await site.commit(fleetOf("on"), "light a");
+  site.view = halted(commit);
+  site.subjects = Array.from({ length: 100 }, (_, index) => subject(`host-${index}`, "\u2192".repeat(5000)));
+  await site.start().look();
+  const [pull] = site.standIn.pulls.values();
+  assert.ok(Buffer.byteLength(pull?.body ?? "") <= 65_000);
+  assert.match(pull?.body ?? "", /Left out for want of room: \d+ × host that failed/);
+  assert.match(pull?.body ?? "", "and 80 more hosts");
+});
+
 test("what cannot be taken back by itself is told once, and nothing is pushed", async () => {
   await using site = await openSite();
   const commit = await site.commit(fleetOf("on"), "light a");
@@ -224,6 +291,18 @@ test("commits that came into force together are taken back together, by what the
   assert.is(await site.remote.git("diff", "--name-only", first, pull?.branch ?? ""), "");
 });
 
+const textOf = (evidence: HaltEvidence): string =>
+  haltReport(evidence)
+    .map(({ text }) => text)
+    .join("\n\n");
+
+/** Sorts of markup in a text. */
+function kindsIn(text: string): ReadonlySet<string> {
+  const kinds = new Set<string>();
+  void marked.walkTokens(marked.lexer(text), ({ type }) => void kinds.add(type));
+  return kinds;
+}
+
 test("A3: what hosts say is shown, and never markup", () => {
   const evil = "`````\n# heading\n<img src=x> @acme/admins [a](https://example.org) #1\n```\n</details>";
   const rollout = halted("c".repeat(40)).rollouts[0];
@@ -233,13 +312,11 @@ test("A3: what hosts say is shown, and never markup", () => {
     rollouts: [{ ...rollout, scope: `x/${evil}`, message: evil }],
     failed: [{ name: evil, machine: evil, state: evil, target: evil, reason: evil, message: evil }],
   };
-  const kinds = new Set<string>();
-  void marked.walkTokens(marked.lexer(haltReport(evidence)), ({ type }) => void kinds.add(type));
   assert.equal(
-    [...kinds].filter((kind) => ["html", "link", "image"].includes(kind)),
+    [...kindsIn(textOf(evidence))].filter((kind) => ["html", "link", "image"].includes(kind)),
     [],
   );
-  const headings = marked.lexer(haltReport(evidence)).filter(({ type }) => type === "heading");
+  const headings = marked.lexer(textOf(evidence)).filter(({ type }) => type === "heading");
   assert.is(headings.length, 2);
 });
 
