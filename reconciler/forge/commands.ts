@@ -93,7 +93,9 @@ export class CommandDesk {
     for (const comment of talk.comments) {
       if (this.settled.has(comment.id) || comment.author === null || comment.author.endsWith("[bot]")) continue;
       const commands = commandsIn(comment.body);
-      if (commands.length === 0 || talk.own.some(({ marker }) => marker.comment === comment.id)) continue;
+      // With a person's token our own comments are by a person. What data has written into them is nobody's word.
+      const isDone = talk.own.some((own) => own.comment.id === comment.id || own.marker.comment === comment.id);
+      if (commands.length === 0 || isDone) continue;
       const isOld = this.options.now() - comment.createdAt > ageMaxMs;
       // One reaction for many words of a stranger: they cost GitHub's limit nothing, and nobody else a wait.
       if (isOld || strangers.has(comment.author) || (await this.isReactedTo(comment))) {

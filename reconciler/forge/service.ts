@@ -3,10 +3,10 @@
 import { Failure, messageOf } from "../model/failure.ts";
 import type { ChangePlanner, ForgeWaker, PlanReport, PullRequestSource } from "../model/forge.ts";
 import type { CoordinationReader, CoordinationWriter, FleetReader } from "../model/ports.ts";
-import { pullRequestOf } from "./answers.ts";
+import { commentOf, type PullRequest, pullRequestOf } from "./answers.ts";
 import { carryApproval } from "./approvals.ts";
 import { type GitHub, GitHubBusy } from "./client.ts";
-import { CommandDesk } from "./commands.ts";
+import { CommandDesk, commandsIn } from "./commands.ts";
 import { oneLine } from "./escape.ts";
 import { type PublishSettings, publishPlan } from "./publish.ts";
 import { RolloutStatus, type RolloutStatusOptions } from "./rollout-status.ts";
@@ -55,14 +55,26 @@ const pullsMax = 100;
 /** Failures of one pull request, after which it waits for the next change or look at it. */
 const triesMax = 5;
 
-/** What is known of an open pull request; lost with a restart, which costs a look at each. */
+/** A plan that is to be made. */
+interface Wanted {
+  /** Newest commit of the branch. */
+  readonly head: string;
+  /** That, and the one of its base. */
+  readonly planned: string;
+}
+
+/** What is known of a pull request; lost with a restart, which costs a look at each. */
 interface Known {
   /** Newest commit of the branch, and that of its base, of the last plan. */
   planned: string;
   /** The plan of those, by which nothing is planned twice. */
   report: PlanReport | null;
+  /** What is to be planned, also while it is; null for nothing. */
+  wanted: Wanted | null;
   lookedAt: number;
   isDue: boolean;
+  /** Somebody may have said a word: it is looked at before others. */
+  isUrgent: boolean;
   tries: number;
   notBefore: number;
 }
@@ -80,13 +92,15 @@ export class ForgeService implements ForgeWaker {
   private readonly woken = new Set<number>();
   private isListDue = true;
   private isApprovalDue = true;
-  private tag: string | null = null;
+  /** What the lists of pull requests and of comments were when they were read last. */
+  private readonly tags: Record<"pulls" | "comments", string | null> = { pulls: null, comments: null };
+  /** Comments that were in the list of comments then. */
+  private heard: ReadonlySet<number> = new Set();
   private listAt = 0;
   private tellAt = 0;
   private quietUntil = 0;
   private failures = 0;
-  private timer: NodeJS.Timeout | undefined;
-  private running: Promise<void> = Promise.resolve();
+  private readonly loops: Loop[] = [];
   private isStopped = true;
 
   constructor(options: ForgeServiceOptions) {
@@ -100,23 +114,32 @@ export class ForgeService implements ForgeWaker {
 
   start(): void {
     this.isStopped = false;
+    this.repeat(() => this.turn());
+    // A word such as a hold must not wait for the plan of another's change, which may take minutes.
+    this.repeat(() => this.work());
+  }
+
+  /** Does something again and again, which never rejects, until all is stopped. */
+  private repeat(act: () => Promise<void>): void {
+    const loop: Loop = { running: Promise.resolve(), timer: undefined };
     const tick = (): void => {
-      this.running = this.turn().finally(() => {
-        if (!this.isStopped) this.timer = setTimeout(tick, this.times.tick).unref();
+      loop.running = act().finally(() => {
+        if (!this.isStopped) loop.timer = setTimeout(tick, this.times.tick).unref();
       });
     };
+    this.loops.push(loop);
     tick();
   }
 
   /** Ends it without waiting for GitHub. */
   stop(): void {
     this.isStopped = true;
-    clearTimeout(this.timer);
+    for (const { timer } of this.loops) clearTimeout(timer);
   }
 
   /** For tests: what was going on has ended. */
   async settled(): Promise<void> {
-    await this.running;
+    await Promise.all(this.loops.map(({ running }) => running));
   }
 
   wake(pullRequest: number | null): void {
@@ -130,29 +153,28 @@ export class ForgeService implements ForgeWaker {
     return record.role === "leading" && commit !== null;
   }
 
-  /** One round: what is due, one thing after the other. Never rejects. */
+  /** Whoever stands by says nothing: another one does. */
+  private get isAwake(): boolean {
+    return this.options.now() >= this.quietUntil && this.isLeading;
+  }
+
+  /** One round: what is due, one thing after the other, and nothing that takes longer than GitHub's answers. Never rejects. */
   private async turn(): Promise<void> {
     const { now } = this.options;
-    const begun = now();
     try {
-      // Whoever stands by says nothing: another one does.
-      if (begun < this.quietUntil || !this.isLeading) return;
-      const { pulls, woken, times } = this;
-      if (this.isListDue || begun - this.listAt >= times.listEvery) await this.list();
-      for (const number of woken) this.note(number, true);
-      woken.clear();
+      if (!this.isAwake) return;
+      if (this.isListDue || now() - this.listAt >= this.times.listEvery) await this.list();
       // What came into force, or waits for a word, is more urgent than plans.
       await this.tellRollouts();
       await this.apart("approvals", () => this.approve());
-      await this.apart("reverts", async () => this.options.reverts?.look());
-      const round = [...pulls];
-      for (const [number, known] of round) {
-        const isDue = known.isDue || begun - known.lookedAt >= times.visitEvery;
-        if (!isDue || now() < known.notBefore) continue;
+      const visited = new Set<number>();
+      for (let next = this.nextDue(visited); next !== null; next = this.nextDue(visited)) {
         if (this.isStopped || !this.isLeading) return;
+        const [number, known] = next;
+        visited.add(number);
         // Last in the next round: one that GitHub always fails on keeps no other waiting.
-        pulls.delete(number);
-        pulls.set(number, known);
+        this.pulls.delete(number);
+        this.pulls.set(number, known);
         await this.visit(number, known);
         await this.tellRollouts();
       }
@@ -160,6 +182,34 @@ export class ForgeService implements ForgeWaker {
     } catch (error) {
       this.failed(error);
     }
+  }
+
+  /** What takes long, beside the rounds: reverts and plans, one at a time. Never rejects. */
+  private async work(): Promise<void> {
+    try {
+      if (!this.isAwake) return;
+      await this.apart("reverts", async () => this.options.reverts?.look());
+      const wanting = [...this.pulls].filter(([, { wanted }]) => wanted !== null);
+      for (const [number, known] of wanting) {
+        if (this.isStopped || !this.isLeading) return;
+        if (known.wanted !== null && this.options.now() >= known.notBefore)
+          await this.plan(number, known, known.wanted);
+      }
+    } catch (error) {
+      this.failed(error);
+    }
+  }
+
+  /** The pull request that is to be looked at next: first those on which somebody may have said a word. */
+  private nextDue(visited: ReadonlySet<number>): readonly [number, Known] | null {
+    for (const number of this.woken) this.note(number, { isDue: true, isUrgent: true });
+    this.woken.clear();
+    const now = this.options.now();
+    const due = [...this.pulls].filter(
+      ([number, { isDue, lookedAt, notBefore }]) =>
+        !visited.has(number) && (isDue || now - lookedAt >= this.times.visitEvery) && now >= notBefore,
+    );
+    return due.find(([, { isUrgent }]) => isUrgent) ?? due[0] ?? null;
   }
 
   private async tellRollouts(): Promise<void> {
@@ -201,66 +251,111 @@ export class ForgeService implements ForgeWaker {
   private async list(): Promise<void> {
     const { github, branch, now } = this.options;
     const order = { state: "open", base: branch, sort: "updated", direction: "desc" };
-    const found = await github.changed("GET /pulls", order, this.tag);
+    const found = await github.changed("GET /pulls", order, this.tags.pulls);
+    await this.hear();
     this.listAt = now();
     this.isListDue = false;
     // Comments after a merge show in no list of open ones.
     this.isApprovalDue = true;
     if (found === null) return;
     const open = found.entries.slice(0, pullsMax).map(pullRequestOf);
-    for (const number of this.pulls.keys()) if (!open.some((pull) => pull.number === number)) this.pulls.delete(number);
+    const numbers = new Set(open.map(({ number }) => number));
+    // What is due may be a word on one that was closed since.
+    for (const [number, { isDue }] of this.pulls) if (!numbers.has(number) && !isDue) this.pulls.delete(number);
     for (const { number, head, base } of open)
-      this.note(number, this.pulls.get(number)?.planned !== `${head} ${base.commit}`);
-    this.tag = found.tag;
+      this.note(number, { isDue: this.pulls.get(number)?.planned !== `${head} ${base.commit}`, isUrgent: false });
+    this.tags.pulls = found.tag;
   }
 
-  private note(number: number, isDue: boolean): void {
+  /** Looks for new commands anywhere, also where people merged already: comments show in no list of open pull requests. */
+  private async hear(): Promise<void> {
+    const order = { sort: "updated", direction: "desc" };
+    const found = await this.options.github.changed("GET /issues/comments", order, this.tags.comments);
+    if (found === null) return;
+    const comments = found.entries.map(commentOf);
+    for (const { id, number, body } of comments)
+      if (!this.heard.has(id) && number > 0 && commandsIn(body).length > 0) this.wake(number);
+    this.heard = new Set(comments.map(({ id }) => id));
+    this.tags.comments = found.tag;
+  }
+
+  private note(number: number, { isDue, isUrgent }: Pick<Known, "isDue" | "isUrgent">): void {
     const known = this.pulls.get(number);
-    if (known === undefined)
-      this.pulls.set(number, { planned: "", report: null, lookedAt: 0, isDue: true, tries: 0, notBefore: 0 });
-    else if (isDue) Object.assign(known, { isDue, tries: 0 });
+    const fresh = { planned: "", report: null, wanted: null, lookedAt: 0, tries: 0, notBefore: 0 };
+    if (known === undefined) this.pulls.set(number, { ...fresh, isDue: true, isUrgent });
+    else if (isDue) Object.assign(known, { isDue, isUrgent: isUrgent || known.isUrgent, tries: 0 });
   }
 
   /** Looks at one pull request. What fails of it alone is tried again later; what fails of GitHub is for the whole round. */
   private async visit(number: number, known: Known): Promise<void> {
     const { now } = this.options;
-    known.isDue = false;
+    const { isUrgent } = known;
+    Object.assign(known, { isDue: false, isUrgent: false });
     try {
-      await this.plan(number, known);
-      Object.assign(known, { lookedAt: now(), tries: 0 });
+      await this.look(number, known);
+      known.lookedAt = now();
     } catch (error) {
       if (isOutage(error)) {
-        known.isDue = true;
+        Object.assign(known, { isDue: true, isUrgent });
         throw error;
       }
-      known.tries++;
-      known.isDue = known.tries < triesMax;
-      known.lookedAt = now();
-      known.notBefore = now() + this.delay(known.tries);
-      this.tellOnce(`pull request ${number}: ${messageOf(error)}`);
+      this.missed(number, known, error);
     }
   }
 
-  private async plan(number: number, known: Known): Promise<void> {
-    const { github, source, planner, branch, publish } = this.options;
+  /** What failed of one pull request is tried again, later each time. */
+  private missed(number: number, known: Known, error: unknown): void {
+    const { now } = this.options;
+    known.tries++;
+    known.isDue = known.tries < triesMax;
+    known.lookedAt = now();
+    known.notBefore = now() + this.delay(known.tries);
+    this.tellOnce(`pull request ${number}: ${messageOf(error)}`);
+  }
+
+  private async look(number: number, known: Known): Promise<void> {
+    const { github, branch, publish } = this.options;
     const pull = await github.orNull(github.pull(number));
-    if (pull === null || !pull.isOpen || pull.base.branch !== branch) {
+    if (pull === null || pull.base.branch !== branch) {
       this.pulls.delete(number);
       return;
     }
     // First the words, then the plan that may be another one: a word is about what could be seen when it was said.
     const { wantsPlan, approvedBy } = await this.desk.attend(pull);
-    const planned = `${pull.head} ${pull.base.commit}`;
-    if (wantsPlan || known.report === null || known.planned !== planned) {
-      const { base, head } = await source.fetch(number);
-      // Somebody has just pushed.
-      known.isDue = head !== pull.head;
-      if (known.isDue) return;
-      known.report = await planner.plan(base, head);
-      known.planned = planned;
+    if (!pull.isOpen) {
+      this.pulls.delete(number);
+      return;
     }
+    const report = this.planOf(pull, known, wantsPlan);
+    if (report === null) return;
     const notice = (message: string): void => this.tellOnce(message);
-    await publishPlan(github, number, approved(known.report, approvedBy), { ...publish(), notice });
+    await publishPlan(github, number, approved(report, approvedBy), { ...publish(), notice });
+    known.tries = 0;
+  }
+
+  /** The plan of a pull request as it is now; null where it is to be made, or made anew. */
+  private planOf({ head, base }: PullRequest, known: Known, isAsked: boolean): PlanReport | null {
+    const planned = `${head} ${base.commit}`;
+    if (!isAsked && known.planned === planned) return known.report;
+    // One that is being made already is not made twice, but for whoever asks for it meanwhile.
+    if (isAsked || known.wanted?.planned !== planned) known.wanted = { head, planned };
+    return null;
+  }
+
+  /** Makes a plan; the next look publishes it. */
+  private async plan(number: number, known: Known, wanted: Wanted): Promise<void> {
+    const { source, planner, now } = this.options;
+    try {
+      const { base, head } = await source.fetch(number);
+      if (head === wanted.head)
+        Object.assign(known, { report: await planner.plan(base, head), planned: wanted.planned });
+      // Somebody has just pushed, and GitHub does not say so everywhere yet.
+      else known.notBefore = now() + this.times.retryFirst;
+      known.isDue = true;
+    } catch (error) {
+      this.missed(number, known, error);
+    }
+    if (known.wanted === wanted) known.wanted = null;
   }
 
   private failed(error: unknown): void {
@@ -284,6 +379,11 @@ export class ForgeService implements ForgeWaker {
     this.told.add(text);
     this.options.notice(text);
   }
+}
+
+interface Loop {
+  running: Promise<void>;
+  timer: NodeJS.Timeout | undefined;
 }
 
 const toldMax = 1000;

@@ -21,6 +21,7 @@ class Site {
   health: Health = { commit: "0".repeat(40), subjects: 0, record: { role: "leading" } } as Health;
   fleet = { rollouts: [], unapproved: null } as unknown as FleetView;
   readonly approved: string[] = [];
+  readonly held: string[] = [];
   readonly planned: string[] = [];
   readonly notices: string[] = [];
   plan: ChangePlanner["plan"] = async (_base, head) => report({ head, comment: `plan of ${head}` });
@@ -91,7 +92,10 @@ function coordinationOf(site: Site) {
     throw new Error("nobody asked for that");
   };
   const writer: CoordinationWriter = {
-    hold: refuse,
+    hold: async ({ select, by }) => {
+      site.held.push(`${select} ${by}`);
+      return { select, hosts: 1 };
+    },
     release: refuse,
     releaseBrake: refuse,
     approve: async (commit, by) => {
@@ -228,6 +232,53 @@ test("what cannot be done for now rests between tries, and keeps nothing else fr
   await until("the plan", () => bodies(rig.standIn)[0]);
   await until("several looks", () => rig.standIn.asked(/^GET .*pull_number}$/).length > 4);
   assert.is(looks, 1);
+});
+
+test("B5: a hold waits for no plan and no revert, on whichever pull request it is said", async () => {
+  for (const slow of ["a plan", "a revert"] as const) {
+    let release = (): void => {};
+    const ended = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const begun: string[] = [];
+    const wait = async (what: string): Promise<void> => {
+      begun.push(what);
+      if (what === slow) await ended;
+    };
+    await using rig = await start({}, { look: () => wait("a revert") });
+    await rig.commit("slow", "b");
+    await git(rig.work, "checkout", "--quiet", "main");
+    await rig.commit("other", "c");
+    const [first, other] = [rig.open("slow"), rig.open("other")];
+    rig.site.plan = (_base, head) => wait("a plan").then(() => report({ head }));
+    rig.service.start();
+    try {
+      await until(`${slow} is under way`, () => begun.includes(slow));
+      rig.standIn.addComment(first, "bea", "/stateward hold git-1 smoke");
+      rig.standIn.addComment(other, "bea", "/stateward hold git-2 smoke");
+      await until("both answers", () => bodies(rig.standIn).length === 2);
+      assert.equal(rig.site.held.toSorted(), [
+        `git-1 bea (pull request ${first})`,
+        `git-2 bea (pull request ${other})`,
+      ]);
+    } finally {
+      release();
+    }
+    await until("both plans", () => bodies(rig.standIn).length === 4);
+    assert.is(rig.site.planned.length, 2);
+  }
+});
+
+test("B5: a hold on a pull request that was merged already is heard without a hook", async () => {
+  await using rig = await start({ visitEvery: 3_600_000 });
+  const head = await rig.commit("more", "b");
+  const number = rig.open("more");
+  rig.service.start();
+  await until("the plan", () => bodies(rig.standIn)[0]);
+  rig.standIn.merge(number, head);
+  rig.standIn.addComment(number, "bea", "/stateward hold git-1 smoke");
+  await until("the answer", () => bodies(rig.standIn)[1]);
+  assert.equal(rig.site.held, [`git-1 bea (pull request ${number})`]);
 });
 
 test("who stands by says nothing", async () => {
