@@ -21,6 +21,8 @@ export interface GitHubOptions {
   readonly timeoutMs?: number;
   /** Off: no request is spaced, waited for or tried again. */
   readonly isPatient?: boolean;
+  /** Milliseconds for each second that is waited before something is tried again; default 1000. */
+  readonly waitUnitMs?: number;
 }
 
 /** Parameters of a request, those of its path and its body together. */
@@ -31,6 +33,11 @@ const timeoutDefaultMs = 20_000;
 const answerBytesMax = 20_000_000;
 /** Longer waits are the caller's: its other work goes on meanwhile. */
 const waitMaxS = 60;
+/**
+ * Statuses that another try does not change: those of the library, and 429. Limits are waited for by the other plugin; what it does not
+ * know for one would be asked for again at once, whatever GitHub says about when.
+ */
+const doNotRetry = [400, 401, 403, 404, 410, 422, 429, 451];
 /** GitHub gives at most so many entries at once. */
 const pageSize = 100;
 const pagesMax = 30;
@@ -46,6 +53,7 @@ export class GitHub implements PullRequestOpener {
   /** Throws a Failure for a repository or an address that cannot be; makes no request. */
   constructor(options: GitHubOptions) {
     const { repository, api = githubApi, timeoutMs = timeoutDefaultMs, isPatient = true } = options;
+    const { waitUnitMs: retryAfterBaseValue = 1000 } = options;
     if (!repositoryPattern.test(repository)) throw badRepository(repository);
     const [owner = "", repo = ""] = repository.split("/");
     [this.owner, this.repo] = [owner, repo];
@@ -59,8 +67,8 @@ export class GitHub implements PullRequestOpener {
       userAgent: "stateward",
       log,
       request: { fetch: carefulFetch({ api: baseUrl, timeoutMs, answerBytesMax }), log },
-      retry: { enabled: isPatient },
-      throttle: { enabled: isPatient, onRateLimit: mayWait, onSecondaryRateLimit: mayWait },
+      retry: { enabled: isPatient, retryAfterBaseValue, doNotRetry },
+      throttle: { enabled: isPatient, retryAfterBaseValue, onRateLimit: mayWait, onSecondaryRateLimit: mayWait },
     });
   }
 

@@ -77,6 +77,64 @@ test("a limit says how long GitHub wants to be left alone", async () => {
   }
 });
 
+/** A client as a reconciler has it, for which a second is a millisecond. */
+function patientOf(standIn: StandIn): GitHub {
+  const { repository, url: api } = standIn;
+  return new GitHub({ repository, api, credentials: { kind: "token", token: standIn.tokenOf("ana") }, waitUnitMs: 1 });
+}
+
+test("what GitHub refuses or fails once is done the next time, by the plugins that a reconciler has", async () => {
+  for (const fault of ["secondary", "429", "limit", "502", "500", "cut", "down"] as const) {
+    await using standIn = await StandIn.start();
+    const github = patientOf(standIn);
+    await github.login();
+    Object.assign(standIn, { fault, faultOnly: /^GET .*pulls$/, faultTimes: 1 });
+    const before = standIn.requests.length;
+    assert.equal(await github.list("GET /pulls"), [], fault);
+    assert.is(standIn.requests.length - before, 2, fault);
+  }
+});
+
+test("what makes something new is made once: after a limit again, after an answer that was lost not", async () => {
+  await using standIn = await StandIn.start();
+  standIn.addPull({ author: "ana", branch: "more" });
+  const github = patientOf(standIn);
+  const say = (body: string): Promise<unknown> =>
+    github.ask("POST /issues/{issue_number}/comments", { issue_number: 1, body });
+  await github.login();
+  Object.assign(standIn, { fault: "secondary", faultOnly: /^POST/, faultTimes: 1 });
+  await say("limited");
+  Object.assign(standIn, { fault: "lost", faultTimes: 1 });
+  assert.is((await failureOf(say("lost"))).reason, "GitHubBusy");
+  assert.equal(
+    standIn.comments.map(({ body }) => body),
+    ["limited", "lost"],
+  );
+});
+
+test("who never answers is not asked for ever, and one that wants to be left alone is left alone", async () => {
+  const most = { secondary: 3, "429": 3, limit: 3, crowd: 1, "502": 4, down: 4 } as const;
+  for (const [fault, requests] of Object.entries(most) as [keyof typeof most, number][]) {
+    await using standIn = await StandIn.start();
+    const github = patientOf(standIn);
+    await github.login();
+    Object.assign(standIn, { fault, faultOnly: /^GET .*pulls$/ });
+    const before = standIn.requests.length;
+    const failure = await failureOf(github.list("GET /pulls"));
+    assert.is(failure.kind, "transient", fault);
+    assert.is(standIn.requests.length - before, requests, fault);
+    if (fault === "crowd") assert.is((failure as GitHubBusy).retryAfterMs, 1000);
+  }
+  await using standIn = await StandIn.start();
+  const github = patientOf(standIn);
+  await github.login();
+  // Longer than a request may wait: whoever asks has other work.
+  Object.assign(standIn, { fault: "secondary", faultOnly: /^GET .*pulls$/, retryAfterS: 600 });
+  const before = standIn.requests.length;
+  assert.is(((await failureOf(github.list("GET /pulls"))) as GitHubBusy).retryAfterMs, 600_000);
+  assert.is(standIn.requests.length - before, 1);
+});
+
 test("A2: no redirect takes the token to another host", async () => {
   await using standIn = await StandIn.start();
   const github = clientOf(standIn);

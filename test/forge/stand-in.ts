@@ -11,7 +11,7 @@ import { answerOf, type Call, findCall, problemsOfRequest, type Values } from ".
 /**
  * `down` resets every connection, `half-open` takes the request and never answers, `cut` ends within the answer, `nonsense` is JSON of
  * another form, `html` is a page, `elsewhere` leads to another host, `lost` does what is asked and answers 502. `limit` and `secondary`
- * are the two sorts of rate limit.
+ * are the two sorts of rate limit, `429` is the second one with its other status, and `crowd` says too many requests in other words.
  */
 export type GitHubFault =
   | "down"
@@ -20,6 +20,9 @@ export type GitHubFault =
   | "nonsense"
   | "html"
   | "500"
+  | "502"
+  | "429"
+  | "crowd"
   | "lost"
   | "limit"
   | "secondary"
@@ -138,6 +141,8 @@ export class StandIn implements AsyncDisposable {
   fault: GitHubFault | null = null;
   /** The fault holds for requests of this form, or with this path, alone. */
   faultOnly: RegExp | null = null;
+  /** The fault ends by itself after so many answers. */
+  faultTimes: number = Number.POSITIVE_INFINITY;
   delayMs = 0;
   /** Seconds that a limit asks to be left alone. */
   retryAfterS = 1;
@@ -242,7 +247,9 @@ export class StandIn implements AsyncDisposable {
     if (this.delayMs > 0) await sleep(this.delayMs);
     const isFaulty =
       this.fault !== null && [call?.route ?? "", url.pathname].some((asked) => this.faultOnly?.test(asked) ?? true);
-    if (isFaulty && this.fault !== "lost") return this.fail(response);
+    const { fault } = this;
+    if (isFaulty && --this.faultTimes <= 0) this.fault = null;
+    if (isFaulty && fault !== "lost") return this.fail(response, fault);
     const [status, value] = await this.valueOf(call, `${method} ${url.pathname}`, request);
     if (isFaulty) return send(response, 502, { message: "Bad gateway" });
     const body = JSON.stringify(call === null ? value : answerOf(call, status, value));
@@ -283,8 +290,8 @@ export class StandIn implements AsyncDisposable {
     return String(iss) === this.appId ? this.appLogin : null;
   }
 
-  private fail(response: ServerResponse): void {
-    switch (this.fault) {
+  private fail(response: ServerResponse, fault: GitHubFault | null): void {
+    switch (fault) {
       case "half-open":
         return;
       case "down":
@@ -316,14 +323,17 @@ export class StandIn implements AsyncDisposable {
           },
         );
       case "secondary":
+      case "429":
+      case "crowd":
         return send(
           response,
-          403,
-          { message: "You have exceeded a secondary rate limit" },
-          {
-            "retry-after": String(this.retryAfterS),
-          },
+          fault === "secondary" ? 403 : 429,
+          { message: fault === "crowd" ? "Too many requests" : "You have exceeded a secondary rate limit" },
+          { "retry-after": String(this.retryAfterS) },
         );
+      case "502":
+        response.writeHead(502, { "content-type": "text/html" }).end("<html>Bad Gateway</html>");
+        return;
       case "500":
       case "lost":
       case null:
