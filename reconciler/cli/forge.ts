@@ -6,7 +6,9 @@ import { GitHub, type GitHubCredentials } from "../forge/client.ts";
 import { HaltedReverts } from "../forge/reverts.ts";
 import { ForgeService } from "../forge/service.ts";
 import { Failure } from "../model/failure.ts";
+import type { RefusedCommit } from "../model/forge.ts";
 import type { CoordinationReader, CoordinationWriter, FleetReader } from "../model/ports.ts";
+import type { Problem } from "../model/problem.ts";
 import type { GitHubSettings } from "../model/types.ts";
 import type { CommitSigner } from "../record/commit-signer.ts";
 import type { Git } from "../record/git.ts";
@@ -91,6 +93,8 @@ interface ForgeParts {
   /** In force; null before there are any. */
   readonly settings: () => GitHubSettings | null;
   readonly now: () => number;
+  /** The latest commit of main, where it was refused. */
+  readonly refused: () => { readonly commit: string; readonly problems: readonly Problem[] } | null;
   readonly notice: (message: string) => void;
   /** Signs commits of ours; null where no key was given. */
   readonly signer: CommitSigner | null;
@@ -100,7 +104,7 @@ interface ForgeParts {
 export function createForge(
   options: ForgeOptions,
   workspace: Workspace,
-  { git, settings, ...parts }: ForgeParts,
+  { git, settings, refused, ...parts }: ForgeParts,
 ): Forge {
   const github = gitHubOf(options, workspace);
   if (github === null) return { service: null, start: () => {}, stop: () => {} };
@@ -122,6 +126,7 @@ export function createForge(
     branch: "main",
     publish: () => settings() ?? { owners: {}, labels: false, reviews: false },
     environmentOf: (region) => environmentIn(settings(), region),
+    refused: () => refusedIn(refused(), (text) => workspace.secrets.hide(text)),
   });
   const stop = (): void => {
     service.stop();
@@ -134,7 +139,7 @@ export function createForge(
 function revertsOf(
   workspace: Workspace,
   github: GitHub,
-  { git, fleet, coordination, now, notice, signer: given }: Omit<ForgeParts, "settings">,
+  { git, fleet, coordination, now, notice, signer: given }: Omit<ForgeParts, "settings" | "refused">,
 ): HaltedReverts {
   const { secrets, remote } = workspace;
   const hide = (text: string): string => secrets.hide(text);
@@ -154,6 +159,14 @@ function revertsOf(
     fleet: { subjects: () => fleet.subjects(), fleet: () => coordination.fleet() },
     hide,
   });
+}
+
+function refusedIn(refused: ReturnType<ForgeParts["refused"]>, hide: (text: string) => string): RefusedCommit | null {
+  const [first] = refused?.problems ?? [];
+  if (refused === null || first === undefined) return null;
+  const { file, line, code, message } = first;
+  const said = hide(`${file}:${line} ${code} ${message}`);
+  return { commit: refused.commit, problems: refused.problems.length, first: said };
 }
 
 /** Hosts without a region are all in one. */

@@ -161,7 +161,8 @@ function peopleOf(
 ): { readonly coordination: Coordination; readonly forge: Forge } {
   const coordination = new Coordination(engine, clock, (text) => hideAll(workspace, engine, text));
   const settings = (): Settings["github"] | null => engine.settings()?.github ?? null;
-  const parts = { git, fleet, coordination, settings, now: () => clock.now(), notice, signer };
+  const refused = (): ReturnType<Engine["state"]>["refused"] => engine.state().refused;
+  const parts = { git, fleet, coordination, settings, refused, now: () => clock.now(), notice, signer };
   return { coordination, forge: createForge(forge ?? {}, workspace, parts) };
 }
 

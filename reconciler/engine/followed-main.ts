@@ -61,6 +61,12 @@ export class FollowedMain {
     return next !== undefined && this.consider(next) ? { before, after: next } : null;
   }
 
+  /** The latest commit of the branch, where it was refused. */
+  get refusal(): { readonly commit: string; readonly problems: readonly Problem[] } | null {
+    const { commit = null, problems = [] } = this.refused ?? {};
+    return commit === null ? null : { commit, problems };
+  }
+
   /** What people should know: that the branch cannot be followed, else that its latest commit was refused. */
   get trouble(): Trouble | null {
     return this.notFollowed ?? this.refused ?? this.unapproved;

@@ -16,6 +16,7 @@ import type {
   RecordStatus,
   RecordWriter,
 } from "../model/ports.ts";
+import type { Problem } from "../model/problem.ts";
 import {
   emptyFleet,
   emptyRecord,
@@ -67,6 +68,8 @@ const stopWaitMs = 10_000;
 export interface EngineState {
   /** What is wrong with the desired branch. */
   readonly trouble: Trouble | null;
+  /** Its latest commit and what is wrong with it, where it was refused (D4). */
+  readonly refused: { readonly commit: string; readonly problems: readonly Problem[] } | null;
   readonly fatal: string | null;
   /** The branch was rewound or rewritten: nothing is started (D6). */
   readonly rewound: boolean;
@@ -317,9 +320,9 @@ export class Engine {
   }
 
   state(): EngineState {
-    const { trouble, rewound } = this.main;
+    const { trouble, refusal: refused, rewound } = this.main;
     const { fatal, stopping, leading } = this;
-    return { trouble, fatal, rewound, stopping, readOnly: fatal !== null || stopping || rewound || !leading };
+    return { trouble, refused, fatal, rewound, stopping, readOnly: fatal !== null || stopping || rewound || !leading };
   }
 
   /** Who leads, and how far the record is behind. */

@@ -231,9 +231,12 @@ export class GitHub implements PullRequestOpener {
   }
 }
 
+/** GitHub keeps descriptions of statuses and deployments to this. */
+export const descriptionCharsMax = 140;
+
 export interface CommitStatus {
   readonly state: string;
-  /** At most 140 characters. */
+  /** At most `descriptionCharsMax` characters. */
   readonly description: string;
 }
 

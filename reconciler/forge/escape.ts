@@ -11,6 +11,11 @@ export function oneLine(text: string, max: number = lineMax): string {
   return line.length > max ? `${cut(line, max - 3)}...` : line;
 }
 
+/** One line for statuses, deployments and the like: GitHub refuses them for a character of four bytes, and shows them as they are. */
+export function plainLine(text: string, max: number): string {
+  return oneLine(text.replaceAll(/[\u{10000}-\u{10ffff}]/gu, "\ufffd"), max);
+}
+
 /** The beginning of a text, without half a character at its end. */
 export function cut(text: string, most: number): string {
   const part = text.slice(0, most);

@@ -5,8 +5,8 @@ import { Failure } from "../model/failure.ts";
 import type { Annotation, PlanReport } from "../model/forge.ts";
 import { Answer, type Comment, commentOf, loginOf, type PullRequest } from "./answers.ts";
 import { fits, textBytesMax } from "./block.ts";
-import type { GitHub } from "./client.ts";
-import { cut, oneLine } from "./escape.ts";
+import { descriptionCharsMax, type GitHub } from "./client.ts";
+import { cut, oneLine, plainLine } from "./escape.ts";
 import { markerLine, markerOf } from "./marker.ts";
 
 export interface PublishSettings {
@@ -24,8 +24,8 @@ const annotationsOnce = 50;
 const annotationsMax = 1000;
 /** GitHub takes 64 KiB of one. */
 const annotationCharsMax = 5000;
-/** GitHub keeps descriptions of statuses to this. */
-const descriptionMax = 140;
+/** GitHub takes 255 characters of the title of a check run, and of an annotation. */
+const titleMax = 250;
 const labelNames = {
   moves: "stateward:moves",
   removes: "stateward:removes",
@@ -124,7 +124,7 @@ function outputOf({ title, comment, details, annotations }: PlanReport): object 
   const more = left > 0 ? `\n\n${left} more remarks are not shown: \`stateward check\` prints them all.` : "";
   const text = withinLimit(details === "" ? comment : details);
   return {
-    title: oneLine(title, 250),
+    title: plainLine(title, titleMax),
     summary: `${oneLine(title, 1000)}${more}`,
     ...(text === "" ? {} : { text }),
   };
@@ -159,7 +159,7 @@ function annotationOf({ path, line, column, level, title, message }: Annotation)
     start_column: column,
     end_column: column,
     annotation_level: level,
-    title: oneLine(title, 250),
+    title: plainLine(title, titleMax),
     message: cut(message, annotationCharsMax) || title,
   };
 }
@@ -172,7 +172,7 @@ const statusStates = {
 } as const;
 
 async function publishStatus(github: GitHub, { head, title, conclusion }: PlanReport): Promise<void> {
-  const said = { state: statusStates[conclusion], description: oneLine(title, descriptionMax) };
+  const said = { state: statusStates[conclusion], description: plainLine(title, descriptionCharsMax) };
   await github.setStatus(head, checkName, said);
 }
 

@@ -1,13 +1,13 @@
 // The rollout of a commit as GitHub shows it: a status of the commit, and a deployment for each environment, followed to their ends.
 // What was said already is read there, so that a restart neither repeats nor forgets anything.
+import type { RefusedCommit } from "../model/forge.ts";
 import type { CoordinationReader, FleetReader, RolloutView, SubjectView } from "../model/ports.ts";
 import { type Answer, loginOf } from "./answers.ts";
-import type { CommitStatus, GitHub } from "./client.ts";
-import { oneLine } from "./escape.ts";
+import { type CommitStatus, descriptionCharsMax, type GitHub } from "./client.ts";
+import { plainLine } from "./escape.ts";
 
 export const statusName = "stateward/rollout";
 const task = "stateward";
-const descriptionMax = 140;
 /** Deployments of ours that may still be open are among so many. */
 const deploymentsLooked = 100;
 /** Larger fleets are counted by environment this seldom: it takes a look at every host. */
@@ -19,6 +19,8 @@ export interface RolloutStatusOptions {
   readonly fleet: Pick<FleetReader, "subjects" | "health"> & Pick<CoordinationReader, "fleet">;
   /** Name of the environment of a region; null for hosts without one. */
   readonly environmentOf: (region: string | null) => string;
+  /** The latest commit of the branch, where it was refused; else null. */
+  readonly refused: () => RefusedCommit | null;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
 }
@@ -37,6 +39,8 @@ export class RolloutStatus {
   private readonly deployments = new Map<string, number>();
   /** Commits whose rollouts have not ended. */
   private followed: readonly string[] = [];
+  /** The commit that was said to wait for a word. */
+  private waiting: string | null = null;
   /** What was the case when everything was said. */
   private told = "";
   private newest = "";
@@ -53,9 +57,12 @@ export class RolloutStatus {
     const { commit, subjects } = fleet.health();
     if (commit === null) return;
     const { rollouts, unapproved } = fleet.fleet();
-    const print = JSON.stringify([commit, unapproved, rollouts.map((each) => ({ ...each, since: "" }))]);
+    const refused = this.options.refused();
+    const print = JSON.stringify([commit, unapproved, refused, rollouts.map((each) => ({ ...each, since: "" }))]);
     if (print === this.told) return;
-    if (unapproved !== null) await this.tellCommit(unapproved.commit, waiting(unapproved.message));
+    // What has a rollout came into force after all.
+    if (rollouts.some((rollout) => rollout.commit === this.waiting)) this.waiting = null;
+    await this.tellHeldBack(commit, unapproved, refused);
     const open = rollouts.filter(isOpen).map((rollout) => rollout.commit);
     const standings = new Map<string, Standing>();
     for (const each of new Set([commit, ...open, ...this.followed])) {
@@ -71,14 +78,27 @@ export class RolloutStatus {
     this.told = isCounted && standings.has(commit) ? print : "";
   }
 
+  /** Says of commits that are not in force why they are not. */
+  private async tellHeldBack(
+    inForce: string,
+    unapproved: { readonly commit: string; readonly message: string } | null,
+    refused: RefusedCommit | null,
+  ): Promise<void> {
+    if (refused !== null) await this.tellCommit(refused.commit, refusal(refused));
+    const before = this.waiting;
+    const next = unapproved?.commit ?? inForce;
+    if (before !== null && before !== next) await this.tellCommit(before, superseded(next));
+    if (unapproved !== null) await this.tellCommit(unapproved.commit, waiting(unapproved.message));
+    this.waiting = unapproved?.commit ?? null;
+  }
+
   /** Null where it cannot be said yet. */
   private async standing(commit: string, rollouts: readonly RolloutView[], inForce: string): Promise<Standing | null> {
     const of = rollouts.filter((rollout) => rollout.commit === commit);
     const known = this.shown.get(commit) ?? textOf(await this.options.github.status(commit, statusName));
     const size = Number(/\b\d+\/(\d+) hosts?\b/.exec(known)?.[1] ?? 0);
     if (of.length > 0) return standingOf(of, size > 0 ? size : this.sizeOf(of));
-    if (commit !== inForce)
-      return { state: "error", description: `superseded by ${inForce.slice(0, 8)} before its end` };
+    if (commit !== inForce) return superseded(inForce);
     if (size > 0) return { state: "success", description: `${size}/${hostsText(size)}` };
     // A rollout begins a moment after its commit has come into force.
     const isNew = this.newest !== commit;
@@ -94,7 +114,7 @@ export class RolloutStatus {
   }
 
   private async tellCommit(commit: string, standing: Standing): Promise<void> {
-    const said = { ...standing, description: oneLine(standing.description, descriptionMax) };
+    const said = { ...standing, description: plainLine(standing.description, descriptionCharsMax) };
     if (this.shown.get(commit) === textOf(said)) return;
     await this.options.github.setStatus(commit, statusName, said);
     this.keep(commit, textOf(said));
@@ -143,7 +163,7 @@ export class RolloutStatus {
     const key = `${commit} ${environment}`;
     const said = {
       state: deploymentStates[standing.state],
-      description: oneLine(standing.description, descriptionMax),
+      description: plainLine(standing.description, descriptionCharsMax),
     };
     if (this.shown.get(key) === textOf(said)) return;
     const deployment = this.deployments.get(key) ?? (await this.deployment(commit, environment));
@@ -187,8 +207,8 @@ export class RolloutStatus {
   private async endAbandoned(commits: ReadonlySet<string>): Promise<void> {
     const { github, fleet } = this.options;
     const self = await github.login();
-    const inForce = (fleet.health().commit ?? "").slice(0, 8);
-    const description = `superseded by ${inForce} before its end`;
+    const inForce = fleet.health().commit ?? "";
+    const { description } = superseded(inForce);
     const ended = new Set<string>();
     for (const entry of await github.list("GET /deployments", { task }, { max: deploymentsLooked })) {
       const commit = entry.at("sha").commit();
@@ -230,6 +250,15 @@ const isOpen = ({ phase, hosts }: RolloutView): boolean =>
 /** `MACHINE=TARGET` of a scope, which may stand behind the name of a group. */
 function wantedIn(scope: string): string {
   return scope.slice(scope.indexOf("/") + 1);
+}
+
+function superseded(by: string): Standing {
+  return { state: "error", description: `superseded by ${by.slice(0, 8)} before its end` };
+}
+
+function refusal({ problems, first }: RefusedCommit): Standing {
+  const count = problems === 1 ? "1 problem" : `${problems} problems`;
+  return { state: "failure", description: `not in force, ${count}: ${first}` };
 }
 
 function waiting(message: string): Standing {

@@ -11,7 +11,7 @@ import { oneLine } from "./escape.ts";
 import { type PublishSettings, publishPlan } from "./publish.ts";
 import { RolloutStatus, type RolloutStatusOptions } from "./rollout-status.ts";
 
-export interface ForgeServiceOptions extends Pick<RolloutStatusOptions, "environmentOf" | "now"> {
+export interface ForgeServiceOptions extends Pick<RolloutStatusOptions, "environmentOf" | "refused" | "now"> {
   readonly github: GitHub;
   readonly planner: ChangePlanner;
   readonly source: PullRequestSource;
@@ -104,12 +104,12 @@ export class ForgeService implements ForgeWaker {
   private isStopped = true;
 
   constructor(options: ForgeServiceOptions) {
-    const { github, coordination, now, fleet, environmentOf } = options;
+    const { github, coordination, now, fleet, environmentOf, refused } = options;
     this.options = options;
     this.times = { ...defaultTimes, ...options.times };
     this.desk = new CommandDesk({ github, coordination, now });
     const both = { subjects: () => fleet.subjects(), health: () => fleet.health(), fleet: () => coordination.fleet() };
-    this.rollouts = new RolloutStatus({ github, fleet: both, environmentOf, now });
+    this.rollouts = new RolloutStatus({ github, fleet: both, environmentOf, refused, now });
   }
 
   start(): void {

@@ -71,6 +71,15 @@ export interface Merged {
   readonly inForce: string;
 }
 
+/** A commit of the desired branch that has problems and is not in force (D4). */
+export interface RefusedCommit {
+  readonly commit: string;
+  /** How many problems it has. */
+  readonly problems: number;
+  /** The first of them in a line, with file and code, without secrets. */
+  readonly first: string;
+}
+
 /** Told by a hook that something happened on a Git host. What it is, is looked at there: the hook's own words count for nothing. */
 export interface ForgeWaker {
   /** Number of the pull request concerned; null for all. Never throws. */

@@ -54,6 +54,31 @@ test("B3: a pull request is planned, approved by a comment, merged, and its roll
   assert.not.match(reconciler.output, /PRIVATE KEY|ghs_/);
 });
 
+test("a GitHub that refuses everything stops nothing; D4: once it answers, a bad merge has a failed status that says why", async () => {
+  const settings = 'poll: "* * * * * *"\nrecord: { window: 1s }\nlook: 1s\nrollout: { at_once: 100% }\n';
+  await using story = await ForgeStory.open({
+    "stateward.yaml": settings,
+    "machines/svc.yaml": JSON.stringify(machine),
+    ...hostsIn("one"),
+  });
+  const { standIn, reconciler } = story;
+  standIn.fault = "secondary";
+  await reconciler.says("2/2");
+  const begun = reconciler.output.length;
+  await story.merge(await story.push("more", hostsIn("two")));
+  await reconciler.says("2/2", begun);
+  await story.wait("a try", () => standIn.requests.length > 1);
+  assert.is(standIn.statuses.length, 0);
+  standIn.fault = null;
+  const bad = await story.merge(await story.push("bad", hostsIn("three")));
+  const [word = ""] = await story.wait("the refusal", () => {
+    const words = story.words(bad);
+    return words.length > 0 && words;
+  });
+  assert.match(word, /^failure not in force, 2 problems: hosts\/a\.yaml:4 SW\d+ .*three/);
+  assert.match((await story.cli("status", "a")).stdout, /svc.*two/);
+});
+
 /** A way to version 2 that fails halfway, out of the balancer. */
 const site = `machine: site
 initial: none

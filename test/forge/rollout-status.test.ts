@@ -1,6 +1,7 @@
 // The rollout of a commit, as its status and its deployments show it from its beginning to its end.
 import * as assert from "uvu/assert";
 import { RolloutStatus } from "../../reconciler/forge/rollout-status.ts";
+import type { RefusedCommit } from "../../reconciler/model/forge.ts";
 import type { FleetView, Health, RolloutView, SubjectView } from "../../reconciler/model/ports.ts";
 import { suite } from "../support/suite.ts";
 import { appOf } from "./rig.ts";
@@ -15,6 +16,7 @@ class Fleet {
   done = 0;
   rollouts: RolloutView[] = [];
   unapproved: FleetView["unapproved"] = null;
+  refused: RefusedCommit | null = null;
   counted = 0;
   size = 40;
 
@@ -58,6 +60,7 @@ async function start() {
       github: appOf(standIn),
       fleet,
       environmentOf: (region) => region ?? "production",
+      refused: () => fleet.refused,
       now: () => now,
     });
   const said = (commit = first): string[] =>
@@ -173,6 +176,44 @@ test("B3: a commit that waits for a word says so", async () => {
   assert.equal(rig.said(second), [
     "pending waits for a word, stateward approve: 31 hosts would move, and max_moved is 10",
   ]);
+});
+
+test("D4: a commit that was refused says so with its first problem, and stays so when it was mended", async () => {
+  await using rig = await start();
+  rig.fleet.at(40, { phase: "done" });
+  const status = rig.begin();
+  const first = "hosts/a.yaml:3 SW204 no machine is called web";
+  rig.fleet.refused = { commit: second, problems: 2, first };
+  await status.tell();
+  await status.tell();
+  assert.equal(rig.said(second), [`failure not in force, 2 problems: ${first}`]);
+  rig.fleet.refused = null;
+  rig.fleet.commit = fakeCommit("mended");
+  await status.tell();
+  assert.is(rig.said(second).length, 1);
+});
+
+test("B3: a commit whose place another one has taken while it waited does not wait for ever", async () => {
+  await using rig = await start();
+  const third = fakeCommit("third");
+  const status = rig.begin();
+  rig.fleet.unapproved = { commit: second, message: "moves many" };
+  await status.tell();
+  rig.fleet.unapproved = { commit: third, message: "moves many" };
+  await status.tell();
+  assert.is(rig.said(second).at(-1), `error superseded by ${third.slice(0, 8)} before its end`);
+  rig.fleet.unapproved = null;
+  rig.fleet.commit = third;
+  rig.fleet.at(40);
+  await status.tell();
+  assert.equal(rig.said(third).slice(1), ["success 40/40 hosts"]);
+});
+
+test("A3: a status is said whatever a host has printed: GitHub refuses characters of four bytes there", async () => {
+  await using rig = await start();
+  rig.fleet.at(37, { phase: "halted", message: "h-38: \u{1f525} fire" });
+  await rig.begin().tell();
+  assert.match(rig.said()[0] ?? "", "h-38: \ufffd fire");
 });
 
 test("hosts of a large fleet are counted once a minute, and at the end", async () => {

@@ -71,6 +71,7 @@ async function start(times: Partial<ForgeTimes> = {}, reverts?: { look(): Promis
     ...(reverts === undefined ? {} : { reverts }),
     publish: () => ({ owners: {}, labels: true, reviews: true }),
     environmentOf: () => "production",
+    refused: () => null,
     now: () => Date.now(),
     notice: (message) => void site.notices.push(message),
     times: { ...quick, ...times },

@@ -564,6 +564,8 @@ export class StandIn implements AsyncDisposable {
       [`POST ${repo}/statuses/{sha}`]: ({ path, body }, who) => {
         const { state, context = "default", description = "" } = body as Record<string, string>;
         if (description.length > descriptionMax) return refused(422, "description is too long");
+        if (/[\u{10000}-\u{10ffff}]/u.test(description))
+          return refused(422, "description doesn't accept 4-byte Unicode");
         const status = { commit: path.sha ?? "", state: state ?? "", context, description, author: who };
         this.statuses.push(status);
         return [201, statusAnswer(status)];
@@ -593,6 +595,8 @@ export class StandIn implements AsyncDisposable {
         const found = byId(call);
         if (!found) return refused(404, "Not Found");
         if (description.length > descriptionMax) return refused(422, "description is too long");
+        if (/[\u{10000}-\u{10ffff}]/u.test(description))
+          return refused(422, "description doesn't accept 4-byte Unicode");
         found.statuses.push({ state, description });
         return [201, { state, description }];
       },
@@ -635,7 +639,7 @@ export class StandIn implements AsyncDisposable {
     const commits = await this.commitsOf(pull);
     const base = (pull.state === "open" ? await this.resolve(`refs/heads/${pull.base}`) : null) ?? pull.baseCommit;
     pull.baseCommit = base;
-    const head = commits.at(-1)?.sha ?? base;
+    const head = commits.at(-1)?.sha ?? (await this.resolve(`refs/heads/${pull.branch}`)) ?? base;
     // What GitHub keeps for everybody who wants to look at a pull request.
     if (this.gitDir !== null) await git(this.gitDir, "update-ref", `refs/pull/${pull.number}/head`, head);
     const page = `https://github.test/${this.repository}/pull/${pull.number}`;
