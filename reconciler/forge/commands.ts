@@ -3,6 +3,7 @@
 import { messageOf } from "../model/failure.ts";
 import type { CoordinationWriter } from "../model/ports.ts";
 import { type Comment, commentOf, loginOf, type PullRequest } from "./answers.ts";
+import { authorsOf } from "./authors.ts";
 import type { GitHub } from "./client.ts";
 import { code, oneLine } from "./escape.ts";
 import { isEdited, type Marker, markerLine, markerOf } from "./marker.ts";
@@ -22,8 +23,6 @@ const commentsMax = 3000;
 const reasonCharsMax = 300;
 /** Older ones that were not answered are from before this reconciler was set up. */
 const ageMaxMs = 86_400_000;
-/** GitHub lists no more commits of a pull request, so that nobody knows who else is an author. */
-const commitsListedMax = 250;
 
 /** The commands of a comment: lines that begin with one, outside of blocks of code. */
 export function commandsIn(body: string): Command[] {
@@ -189,23 +188,9 @@ export class CommandDesk {
   /** Why somebody cannot approve a pull request, or null. */
   private async refusalOf(pull: PullRequest, by: string): Promise<string | null> {
     if (!(await this.mayWrite(by))) return `${code(by)} may not write to this repository`;
-    const authors = await this.authorsOf(pull);
+    const authors = await authorsOf(this.options.github, pull);
     if (typeof authors === "string") return `${authors}; an operator can still say \`stateward approve\``;
     return authors.has(by.toLowerCase()) ? "nobody approves a change of their own" : null;
-  }
-
-  /** Logins of everybody who has a part in a pull request, in small letters; or why that is not known. */
-  private async authorsOf({ number, author }: PullRequest): Promise<ReadonlySet<string> | string> {
-    const commits = await this.options.github.list("GET /pulls/{pull_number}/commits", { pull_number: number });
-    if (commits.length >= commitsListedMax)
-      return `GitHub lists ${commitsListedMax} commits at most, so that not all authors are known`;
-    const logins = commits.map((commit) => loginOf(commit.at("author")));
-    if (author === null || logins.includes(null)) return "the author of a commit is not known to GitHub";
-    // What is merged with a button is committed by GitHub.
-    const committers = commits.map((commit) => loginOf(commit.at("committer"))).filter((login) => login !== "web-flow");
-    return new Set(
-      [author, ...logins, ...committers].flatMap((login) => (login === null ? [] : [login.toLowerCase()])),
-    );
   }
 
   /** Asked anew each time: rights are taken away, too. What the payload of a comment says of its author is not asked. */

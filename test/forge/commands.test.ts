@@ -102,6 +102,23 @@ test("the word does not hold for what is pushed later, nor once it was edited, t
   }
 });
 
+test("no word of a co-author counts, where the address is one that GitHub has made for them", async () => {
+  const cases: readonly [message: string, counts: boolean][] = [
+    ["Co-Authored-By: Bea <12345+Bea@users.noreply.github.com>", false],
+    ["co-authored-by: <bea@users.noreply.github.example.org>  ", false],
+    ["Co-authored-by: Carl <carl@users.noreply.github.com>", true],
+    ["Co-authored-by: Bea <bea@example.org>", true],
+    ["This mentions <bea@users.noreply.github.com>", true],
+  ];
+  for (const [message, counts] of cases) {
+    await using rig = await start();
+    const commit = { sha: fakeCommit("0"), author: "ana", message: `change\n\n${message}` };
+    rig.standIn.pulls.get(1)?.commits.unshift(commit);
+    rig.standIn.addComment(1, "bea", `/stateward approve ${head}`);
+    assert.is((await rig.attend()).approvedBy.length === 1, counts, message);
+  }
+});
+
 test("no word of an author counts, neither of the pull request nor of a commit in it, known or not", async () => {
   for (const [authors, by] of [
     [["ana"], "ana"],
