@@ -13,12 +13,13 @@ import { borrowObjects, type Workspace } from "./workspace.ts";
 /** After so many fetches the repository is made anew: branches that are gone leave their objects behind. */
 const fetchesMax = 500;
 const mainRef = "refs/stateward/main";
+const mergedRef = "refs/stateward/merged";
 
 export class PullRequestMirror implements PullRequestSource {
   /** Folder of the bare repository. */
   readonly dir: string;
   private readonly workspace: Workspace;
-  private git: Git | null = null;
+  private opened: Promise<Git> | null = null;
   private fetches = 0;
 
   constructor(workspace: Workspace) {
@@ -27,6 +28,8 @@ export class PullRequestMirror implements PullRequestSource {
   }
 
   async fetch(number: number): Promise<{ base: string; head: string }> {
+    // Whoever makes plans makes them one after the other: only between two of them nobody reads what would be removed.
+    if (this.fetches++ >= fetchesMax) this.close();
     const git = await this.open();
     const remote = new GitRemote(git, this.workspace.remote);
     const ref = `refs/stateward/pull/${number}`;
@@ -43,10 +46,12 @@ export class PullRequestMirror implements PullRequestSource {
   }
 
   async merges(commit: string, { number, head, commits, inForce }: Merged): Promise<boolean> {
-    let git = await this.open();
+    const git = await this.open();
     if ((await git.resolve(head)) === null) {
-      await this.fetch(number);
-      git = await this.open();
+      // Into refs of its own: a plan may be made meanwhile.
+      const remote = new GitRemote(git, this.workspace.remote);
+      await remote.fetch("refs/heads/main", `${mergedRef}/main`);
+      await remote.fetch(`refs/pull/${number}/head`, `${mergedRef}/${number}`);
     }
     const [ours = "", theirs, ...others] = await parentsOf(git, commit);
     if (theirs === undefined) return isAllOf(git, commit, { head, commits, inForce });
@@ -60,19 +65,26 @@ export class PullRequestMirror implements PullRequestSource {
   }
 
   close(): void {
-    this.git?.objects.close();
-    this.git = null;
+    this.opened?.then((git) => git.objects.close()).catch(() => {});
+    this.opened = null;
+    this.fetches = 0;
+  }
+
+  /** Opened once, whoever asks first. */
+  private open(): Promise<Git> {
+    this.opened ??= this.create().catch((error: unknown) => {
+      this.opened = null;
+      throw error;
+    });
+    return this.opened;
   }
 
   /** What an earlier run has left is not used: it may have been killed at any moment. */
-  private async open(): Promise<Git> {
-    if (this.git !== null && this.fetches++ < fetchesMax) return this.git;
-    this.close();
+  private async create(): Promise<Git> {
     await rm(this.dir, { recursive: true, force: true });
-    this.git = await openBare(this.dir, runProcess, this.workspace.git);
-    this.fetches = 0;
+    const git = await openBare(this.dir, runProcess, this.workspace.git);
     await borrowObjects(this.dir, join(this.workspace.data, "mirror.git", "objects"));
-    return this.git;
+    return git;
   }
 }
 

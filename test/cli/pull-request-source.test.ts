@@ -69,6 +69,19 @@ test("B3: a pull request is all of its merge, of the one commit made of it, of i
   }
 });
 
+test("a plan and the look at a merge may begin at once, in a folder that an earlier run has left", async () => {
+  for (let round = 0; round < 3; round++) {
+    await using rig = await start();
+    const pull = { ...(await rig.offer(rig.main, "b")), inForce: rig.main };
+    const merged = await rig.onto(rig.main, "merge", "--quiet", "--no-ff", "-m", "merge", pull.head);
+    await rig.source.fetch(1);
+    rig.source.close();
+    const [fetched, isMerge] = await Promise.all([rig.source.fetch(1), rig.source.merges(merged, pull)]);
+    assert.is(fetched.head, pull.head);
+    assert.ok(isMerge);
+  }
+});
+
 test("B3: what else came in since is not carried into force by the word for a pull request", async () => {
   await using rig = await start();
   const beside = await rig.offer(rig.main, "b", "c");
