@@ -98,7 +98,7 @@ add("run", "run the reconciler", [
   .option("--listen <address:port>", "address of the HTTP interface (default: http.listen of stateward.yaml)")
   .option(
     "--signing-key <file>",
-    "sign the commits of the record: an OpenSSH private key without a passphrase, or the .pub of one that an ssh-agent holds (default: STATEWARD_SIGNING_KEY_FILE)",
+    "sign the commits of the record, and of reverts: an OpenSSH private key without a passphrase, or the .pub of one that an ssh-agent holds (default: STATEWARD_SIGNING_KEY_FILE)",
   )
   .option("--github <owner/name>", "look after the pull requests of this repository on GitHub (or STATEWARD_GITHUB)")
   .option("--github-api <url>", "address of GitHub's REST interface (default: that of github.com)")

@@ -252,7 +252,7 @@ export class ForgeService implements ForgeWaker {
     const { github, branch, now } = this.options;
     const order = { state: "open", base: branch, sort: "updated", direction: "desc" };
     const found = await github.changed("GET /pulls", order, this.tags.pulls);
-    await this.hear();
+    await this.apart("new comments", () => this.hear());
     this.listAt = now();
     this.isListDue = false;
     // Comments after a merge show in no list of open ones.

@@ -192,11 +192,13 @@ test("a permission that the app was not given keeps it from nothing else", async
   await rig.commit("more", "b");
   rig.open("more");
   rig.standIn.fault = "forbidden";
-  rig.standIn.faultOnly = /\/(statuses|deployments|labels)/;
+  rig.standIn.faultOnly = /\/(statuses|deployments|labels)|repo\}\/issues\/comments$/;
   rig.service.start();
   await until("the plan", () => bodies(rig.standIn)[0]);
-  await until("both words", () =>
-    ["the state of rollouts", "labels of"].every((word) => rig.site.notices.some((notice) => notice.startsWith(word))),
+  await until("all words", () =>
+    ["the state of rollouts", "labels of", "new comments"].every((word) =>
+      rig.site.notices.some((notice) => notice.startsWith(word)),
+    ),
   );
 });
 
