@@ -1,6 +1,6 @@
 // A change of the state repository that a command makes, and how it is carried out in the folder: checked first, as `stateward check`
 // does, then written, or only shown.
-import { realpath, rm } from "node:fs/promises";
+import { realpath, rm, stat } from "node:fs/promises";
 import { dirname, join, sep } from "node:path";
 import { type ChangedFile, patchOf } from "../forge/patch.ts";
 import { Failure } from "../model/failure.ts";
@@ -9,6 +9,7 @@ import { secretsIn } from "../model/secrets.ts";
 import type { ProposedFile } from "../record/commit.ts";
 import { replaceFile } from "../record/disk.ts";
 import { readStateFolder } from "../record/origin.ts";
+import { programMode } from "../record/tree.ts";
 import { loadFolder } from "./inspect.ts";
 import { createLoader } from "./loader.ts";
 import { paint, print, printJson } from "./output.ts";
@@ -98,8 +99,20 @@ async function writeFiles(folder: string, files: readonly ProposedFile[]): Promi
     const path = join(folder, file.path);
     if (!("content" in file)) throw new Error("a folder is given contents");
     if (file.content === null) await rm(path, { force: true });
-    else await replaceFile(path, file.content);
+    else await replaceFile(path, file.content, await modeFor(path, file.mode));
   }
+}
+
+const newFileMode = 0o666;
+
+/** Who may read, write and run a file stays as it is, but for what the change itself says: whether it is a program. */
+async function modeFor(path: string, mode: string | undefined): Promise<number | undefined> {
+  const standing = await stat(path).catch(() => null);
+  if (standing === null && mode !== programMode) return undefined;
+  const now = standing === null ? newFileMode & ~process.umask() : standing.mode & 0o777;
+  if (mode === undefined) return now;
+  // Whoever may read a program may run it.
+  return mode === programMode ? now | ((now & 0o444) >> 2) : now & ~0o111;
 }
 
 /** What changes, a line each, and the lines of the files. */

@@ -104,7 +104,7 @@ function standingInFolder(folder: string): TakeBackOrder["standing"] {
     const file = join(folder, path);
     const found = await lstat(file).catch(() => null);
     if (found === null) return null;
-    if (found.isFile()) return standing(await readFile(file));
+    if (found.isFile()) return standing(await readFile(file), (found.mode & 0o100) !== 0);
     throw new Failure("invalid", `${path} is no regular file`, {
       reason: "NotAFile",
       hint: "put the file itself there",
@@ -114,8 +114,9 @@ function standingInFolder(folder: string): TakeBackOrder["standing"] {
 
 async function withContent(git: Git, file: ProposedFile): Promise<ProposedFile & { content: string | Buffer | null }> {
   if ("content" in file) return file;
-  const { data, size } = await git.objects.need(file.id, "blob");
-  if (data.length === size) return { path: file.path, content: data };
+  const { path, mode, id } = file;
+  const { data, size } = await git.objects.need(id, "blob");
+  if (data.length === size) return { path, content: data, ...(mode === undefined ? {} : { mode }) };
   throw new Failure("invalid", `${file.path} is too large`, { reason: "TooLarge", hint: `git checkout it by hand` });
 }
 

@@ -66,8 +66,11 @@ export async function writeCommit(git: BareRepository, folders: Folders, commit:
   return object.id;
 }
 
-/** A file of a new commit: its content, null for one that is removed, or the id of a blob that is there already. */
-export type ProposedFile = { readonly path: string } & (
+/**
+ * A file of a new commit: its content, null for one that is removed, or the id of a blob that is there already. `mode` is as Git writes
+ * it; without one a commit has a file that is no program, and a folder the one that stands there.
+ */
+export type ProposedFile = { readonly path: string; readonly mode?: string } & (
   | { readonly content: string | Buffer | null }
   | { readonly id: string }
 );
@@ -77,10 +80,11 @@ export async function writeTree(git: BareRepository, parent: string, files: read
   const blobs: NewObject[] = [];
   const edits = files.map((file) => {
     if ("id" in file) return file;
-    if (file.content === null) return { path: file.path, id: null };
+    const { path, mode } = file;
+    if (file.content === null) return { path, id: null };
     const blob = newObject("blob", typeof file.content === "string" ? Buffer.from(file.content) : file.content);
     blobs.push(blob);
-    return { path: file.path, id: blob.id };
+    return { path, id: blob.id, ...(mode === undefined ? {} : { mode }) };
   });
   const plan = (await foldersOf(git, parent)).plan(edits);
   await git.write([...blobs, ...plan.objects]);

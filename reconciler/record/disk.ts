@@ -48,12 +48,14 @@ export async function syncFolder(path: string): Promise<void> {
   }
 }
 
-/** Replaces a file: after a crash it has the old content or the new one. */
-export async function replaceFile(path: string, content: string | Uint8Array): Promise<void> {
+/** Replaces a file: after a crash it has the old content or the new one. `mode` is as chmod(2) has it; default that of a new file. */
+export async function replaceFile(path: string, content: string | Uint8Array, mode?: number): Promise<void> {
   const temporary = `${path}.new`;
   await rm(temporary, { force: true });
   const file = await open(temporary, "wx");
   try {
+    // First: what few may read is not shown to more of them meanwhile.
+    if (mode !== undefined) await file.chmod(mode);
     await file.writeFile(content);
     await file.sync();
   } finally {
@@ -80,7 +82,7 @@ export const systemDisk: Disk = {
   read: (path) => readFile(path, "utf8"),
   size: async (path) => (await stat(path)).size,
   append: openAppend,
-  replace: replaceFile,
+  replace: (path, content) => replaceFile(path, content),
   copy: copyFile,
   rename,
   remove: (path) => rm(path, { force: true }),

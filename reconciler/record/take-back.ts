@@ -7,14 +7,16 @@ import { Failure } from "../model/failure.ts";
 import type { ProposedFile } from "./commit.ts";
 import type { Git } from "./git.ts";
 import { statePaths } from "./mirror.ts";
-import type { GitObject } from "./objects.ts";
 import { objectId } from "./pack.ts";
+import { fileMode, parseTree, programMode } from "./tree.ts";
 import { diffTrees } from "./tree-diff.ts";
 
 /** A file as it stands where the commit is taken back. */
 export interface StandingFile {
   readonly id: string;
   readonly data: Buffer;
+  /** As Git writes it. */
+  readonly mode: string;
 }
 
 export interface TakeBackOrder {
@@ -45,7 +47,10 @@ export interface TakenBack {
 export async function takeBack(git: Git, { commit, since: wanted, standing }: TakeBackOrder): Promise<TakenBack> {
   const since = wanted ?? (await parentIn(git, commit));
   const trees = { before: `${commit}^{tree}`, after: `${since}^{tree}` };
-  const changes = await diffTrees(git.objects, trees, (name) => statePaths.includes(name));
+  const isRead = (name: string): boolean => statePaths.includes(name);
+  const changes = await diffTrees(git.objects, trees, isRead);
+  const made = await diffTrees(git.objects, { before: trees.after, after: trees.before }, isRead);
+  const lefts = new Map(made.map(({ path, item }) => [path, item]));
   const others = await diffTrees(git.objects, trees, (name) => !statePaths.includes(name));
   const files: ProposedFile[] = [];
   const conflicts: Conflict[] = [];
@@ -56,20 +61,29 @@ export async function takeBack(git: Git, { commit, since: wanted, standing }: Ta
         hint: "take it back by hand",
       });
     const now = await standing(path);
-    const left = await git.objects.read(`${commit}:${path}`);
-    if ((now?.id ?? null) === (item?.id ?? null)) continue;
-    if ((now?.id ?? null) === (left?.id ?? null))
-      files.push(item === null ? { path, content: null } : { path, id: item.id });
+    const left = lefts.get(path) ?? null;
+    if (isSame(now, item)) continue;
+    if (isSame(now, left)) files.push(item === null ? { path, content: null } : { path, id: item.id, mode: item.mode });
+    else if (now === null || left === null || item === null) conflicts.push({ path, line: null });
     else {
-      const before = item === null ? null : await git.objects.need(item.id, "blob");
-      const merged = await merge(git, { now, left, before });
+      const merged = await merge(git, { now, left, before: item });
+      const mode = now.mode === left.mode ? item.mode : now.mode;
       if ("line" in merged) conflicts.push({ path, line: merged.line });
       // What was taken back before stands as it is.
-      else if (now === null || !merged.content.equals(now.data)) files.push({ path, content: merged.content });
+      else if (mode !== now.mode || merged.id !== now.id)
+        files.push({ path, mode, ...(merged.content === undefined ? { id: merged.id } : { content: merged.content }) });
     }
   }
   return { since, files, conflicts, leavesOthers: others.length > 0 };
 }
+
+interface Version {
+  readonly id: string;
+  readonly mode: string;
+}
+
+const isSame = (one: Version | null, other: Version | null): boolean =>
+  one?.id === other?.id && one?.mode === other?.mode;
 
 async function parentIn(git: Git, commit: string): Promise<string> {
   const parent = await git.resolve(`${commit}^1`);
@@ -83,42 +97,55 @@ async function parentIn(git: Git, commit: string): Promise<string> {
 /** The files of a commit, as what stands. */
 export function standingIn(git: Git, commit: string): TakeBackOrder["standing"] {
   return async (path) => {
-    const object = await git.objects.read(`${commit}:${path}`);
-    return object?.type === "blob" ? object : null;
+    const slash = path.lastIndexOf("/");
+    const folder = await git.objects.read(`${commit}:${path.slice(0, Math.max(slash, 0))}`);
+    const items = folder?.type === "tree" ? parseTree(folder.data) : [];
+    const item = items.find(({ name }) => name === path.slice(slash + 1));
+    const object = item === undefined ? null : await git.objects.read(item.id);
+    return item !== undefined && object?.type === "blob" ? { ...object, mode: item.mode } : null;
   };
 }
 
 /** What stands in a folder, by its bytes. */
-export function standing(data: Buffer): StandingFile {
-  return { id: objectId("blob", data), data };
+export function standing(data: Buffer, isProgram: boolean): StandingFile {
+  return { id: objectId("blob", data), data, mode: isProgram ? programMode : fileMode };
 }
 
 interface Sides {
-  readonly now: StandingFile | null;
+  readonly now: StandingFile;
   /** As the commit left it. */
-  readonly left: GitObject | null;
+  readonly left: Version;
   /** As it was before the commit. */
-  readonly before: GitObject | null;
+  readonly before: Version;
 }
 
 /** Longer than any line of that sort that people write. */
 const markerSize = 64;
 
 /** Both changes together, or the first line at which they meet. */
-async function merge(git: Git, { now, left, before }: Sides): Promise<{ content: Buffer } | { line: number | null }> {
-  if (now === null || left === null || before === null || !isText(now.data)) return { line: null };
+async function merge(
+  git: Git,
+  { now, ...sides }: Sides,
+): Promise<{ id: string; content?: Buffer } | { line: number | null }> {
+  if (now.id === sides.left.id || now.id === sides.before.id) return { id: sides.before.id };
+  if (!isText(now.data) || objectId("blob", now.data) !== now.id) return { line: null };
+  if (sides.left.id === sides.before.id) return { id: now.id, content: now.data };
+  const left = await git.objects.need(sides.left.id, "blob");
+  const before = await git.objects.need(sides.before.id, "blob");
   const dir = await mkdtemp(join(tmpdir(), "stateward-revert-"));
   try {
     const names = ["now", "left", "before"].map((name) => join(dir, name));
     for (const [index, { data }] of [now, left, before].entries()) await writeFile(names[index] ?? "", data);
     const { exit, stdout } = await git.try(["merge-file", "-p", "-q", `--marker-size=${markerSize}`, ...names]);
-    if (exit === 0) return { content: Buffer.from(stdout) };
+    if (exit === 0) return withId(Buffer.from(stdout));
     // Beyond 127 it is an error, as for what is no text.
     return { line: exit > 0 && exit <= 127 ? firstConflict(stdout) : null };
   } finally {
     await rm(dir, { recursive: true, force: true });
   }
 }
+
+const withId = (content: Buffer): { id: string; content: Buffer } => ({ id: objectId("blob", content), content });
 
 function isText(data: Buffer): boolean {
   return !data.includes(0) && Buffer.from(data.toString()).equals(data);

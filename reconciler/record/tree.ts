@@ -12,7 +12,9 @@ export interface TreeItem {
 }
 
 const folderMode = "40000";
-const fileMode = "100644";
+/** A file that is no program, and one that is. */
+export const fileMode = "100644";
+export const programMode = "100755";
 
 export function isFolder({ mode }: { readonly mode: string }): boolean {
   return mode === folderMode;
@@ -55,6 +57,8 @@ export function encodeTree(items: readonly TreeItem[]): Buffer {
 export interface TreeEdit {
   readonly path: string;
   readonly id: string | null;
+  /** Default that of a file that is no program. */
+  readonly mode?: string;
 }
 
 export interface FoldersPlan {
@@ -127,7 +131,7 @@ export class Folders {
       const name = path.slice(slash + 1);
       inFolder(path.slice(0, Math.max(slash, 0))).set(name, item === null ? null : { ...item, name });
     };
-    for (const { path, id } of edits) put(path, id === null ? null : { mode: fileMode, id });
+    for (const { path, id, mode = fileMode } of edits) put(path, id === null ? null : { mode, id });
     if (edits.length === 0 && this.id === "") inFolder("");
     const objects: NewObject[] = [];
     const changed = new Map<string, Buffer>();

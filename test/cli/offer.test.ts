@@ -130,6 +130,20 @@ test("A2: a secret with backticks takes none away that the plan's code needs", a
   }
 });
 
+test("a revert that is offered brings a program back as one", async () => {
+  await using site = await openSite({ ...lampFiles, "hosts/restore.sh": "echo 1\n" });
+  const { ana } = site;
+  await chmod(join(ana.folder, "hosts/restore.sh"), 0o755);
+  await ana.git("commit", "--quiet", "-am", "a program");
+  await writeFile(join(ana.folder, "hosts/restore.sh"), "echo 2\n");
+  await ana.git("commit", "--quiet", "-am", "another version");
+  await ana.git("push", "--quiet", "origin", "HEAD:main");
+  const result = await site.offer("revert", "HEAD");
+  assert.is(result.exit, 0, result.stderr);
+  const branch = site.standIn.pulls.get(1)?.branch ?? "";
+  assert.is(await ana.remote.git("diff", "HEAD~1", branch), "");
+});
+
 test("without a repository on GitHub or a token nothing is pushed, and the hint says what to give", async () => {
   await using ana = await person();
   const plain = await cli(ana.folder, "set", "a", "lamp=on", "--pr");

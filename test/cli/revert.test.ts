@@ -1,5 +1,5 @@
 // stateward revert: three-way, files as they were, and conflicts by name.
-import { writeFile } from "node:fs/promises";
+import { chmod, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as assert from "uvu/assert";
 import { cli } from "../support/example.ts";
@@ -74,6 +74,36 @@ test("a merge is taken back as a whole; what is not text comes back byte for byt
   const { readFile } = await import("node:fs/promises");
   assert.equal(await readFile(join(folder, "hosts/a.bundle")), bytes);
   assert.is(await ana.read("README.md"), "about\n");
+});
+
+test("a program beside the settings stays one, and what was made one or none is taken back too", async () => {
+  await using ana = await person({ ...lampFiles, "hosts/restore.sh": "echo 1\n", "hosts/plain.sh": "echo 1\n" });
+  const { folder } = ana;
+  const change = async (message: string): Promise<void> => {
+    await ana.git("commit", "--quiet", "-am", message);
+    await ana.git("push", "--quiet", "origin", "HEAD:main");
+  };
+  await pull(ana);
+  await chmod(join(folder, "hosts/restore.sh"), 0o755);
+  await change("a program");
+  await writeFile(join(folder, "hosts/restore.sh"), "echo 2\n");
+  await chmod(join(folder, "hosts/plain.sh"), 0o755);
+  await change("another version, and another program");
+  const names = ["restore.sh", "plain.sh"];
+  const modes = async (): Promise<string[]> =>
+    Promise.all(names.map(async (name) => ((await stat(join(folder, "hosts", name))).mode & 0o777).toString(8)));
+  const offered = await ana.git("rev-parse", "HEAD");
+  assert.is((await cli(folder, "revert", offered)).exit, 0);
+  assert.equal([await ana.read("hosts/restore.sh"), ...(await modes())], ["echo 1\n", "755", "644"]);
+  await change("taken back");
+  const version = await ana.git("rev-parse", "HEAD~1");
+  assert.match((await cli(folder, "revert", version)).stdout, /^nothing to take back/);
+  // The way to a program is taken back below a content that came later.
+  await writeFile(join(folder, "hosts/restore.sh"), "echo 3\n");
+  await change("a third version");
+  const result = await cli(folder, "revert", await ana.git("rev-parse", "HEAD~3"));
+  assert.is(result.exit, 0, result.stderr);
+  assert.equal([await ana.read("hosts/restore.sh"), ...(await modes())], ["echo 3\n", "644", "644"]);
 });
 
 test("names that are no commit, options, and the first commit are refused with a hint", async () => {

@@ -1,4 +1,6 @@
 // stateward set in a folder: which file says what, what is refused, and that nothing else of a file changes.
+import { chmod, stat } from "node:fs/promises";
+import { join } from "node:path";
 import * as assert from "uvu/assert";
 import { cli } from "../support/example.ts";
 import { lampFiles, stateFolder } from "../support/state-folder.ts";
@@ -21,6 +23,20 @@ test("set changes the value in the host's file and leaves every other byte, what
     await folder.read("hosts/b.yaml"),
     'host: b\r\ntransport: local\r\nlabels: {role: web}\r\ntargets: {lamp: "busy"} # b\r\n',
   );
+});
+
+test("set keeps who may read, write and run a file", async () => {
+  await using folder = await stateFolder();
+  const path = join(folder.path, "hosts/a.yaml");
+  for (const [mode, state] of [
+    [0o600, "on"],
+    [0o664, "busy"],
+  ] as const) {
+    await chmod(path, mode);
+    const result = await cli(folder.path, "set", "a", `lamp=${state}`);
+    assert.is(result.exit, 0, result.stderr);
+    assert.is((await stat(path)).mode & 0o777, mode);
+  }
 });
 
 test("set on group/NAME sets the targets of each of its hosts, and of no other; what is so already stays untouched", async () => {
