@@ -9,6 +9,7 @@ import { writeTree } from "../record/commit.ts";
 import { exists } from "../record/disk.ts";
 import { DocumentCache } from "../record/document-cache.ts";
 import { DesiredMirror } from "../record/mirror.ts";
+import { objectId } from "../record/pack.ts";
 import { PersonRepository } from "../record/person-repository.ts";
 import { TipsFile } from "../record/tips.ts";
 import {
@@ -78,7 +79,7 @@ export async function offer(options: OfferOptions, place: Place, { make, mends =
   const { title, text } = wordsFor(workspace, change, options);
   const commit = await repository.commit(tree, base, text);
   refuseErrors((await mirror.at(commit)).loaded.problems);
-  const branch = `stateward/${change.slug}${change.isOnly ? "" : `-${tree.slice(0, 8)}`}`;
+  const branch = `stateward/${change.slug}${change.isOnly ? "" : `-${digestOf(change)}`}`;
   const diff = diffText(workspace, ground, change);
   const planner = await plannerOf(place);
   // A2: each part has lost its secrets by itself. Markdown that something is taken out of may be other Markdown.
@@ -96,7 +97,7 @@ interface Prepared {
 }
 
 function told({ json }: OfferOptions, { change, diff, request }: Prepared): number {
-  if (json) printJson({ ...request, lines: change.lines, diff, opened: false });
+  if (json) printJson({ ...request, lines: change.lines, diff, pushed: false, opened: false });
   else {
     printChange(change, diff);
     print(
@@ -112,13 +113,23 @@ async function opened(
   { opener, repository, commit }: { opener: PullRequestOpener; repository: PersonRepository; commit: string },
 ): Promise<number> {
   const pushed = await repository.push(commit, request.branch);
-  const { number, url } = await opener.open(request);
-  if (json) printJson({ ...request, lines: change.lines, diff, opened: true, commit: pushed, number, url });
-  else {
-    printChange(change, diff);
-    print(`pushed ${request.branch}, and opened: ${url}`);
+  const { branch } = pushed;
+  const { number, url, isNew } = await opener.open({ ...request, branch });
+  if (json) {
+    const done = { pushed: pushed.isNew, opened: isNew, commit: pushed.commit, number, url };
+    printJson({ ...request, branch, lines: change.lines, diff, ...done });
+    return 0;
   }
+  printChange(change, diff);
+  if (pushed.isNew) print(`pushed ${branch}, and opened: ${url}`);
+  else if (isNew) print(`the branch ${branch} was there already; opened: ${url}`);
+  else print(`nothing new: the branch ${branch} and its pull request are there already: ${url}`);
   return 0;
+}
+
+/** The same for the same change, wherever main has gone meanwhile. */
+function digestOf({ files }: Change): string {
+  return objectId("blob", Buffer.from(JSON.stringify(files))).slice(0, 8);
 }
 
 function commitsOf({ git }: PersonRepository): DesiredMirror {

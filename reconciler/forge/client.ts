@@ -1,7 +1,7 @@
 // GitHub's REST interface for one repository, as a GitHub App or with a token. Every error is a Failure; no secret is in any of them.
 import { App, Octokit, RequestError } from "octokit";
 import { Failure, messageOf } from "../model/failure.ts";
-import type { ProposedChange, PullRequestOpener } from "../model/forge.ts";
+import type { OpenedPullRequest, ProposedChange, PullRequestOpener } from "../model/forge.ts";
 import { Answer, loginOf, type PullRequest, pullRequestOf } from "./answers.ts";
 import { carefulFetch } from "./careful-fetch.ts";
 
@@ -168,20 +168,21 @@ export class GitHub implements PullRequestOpener {
     await this.ask("POST /statuses/{sha}", { sha, context, state, description });
   }
 
-  async open({ branch, base, title, body }: ProposedChange): Promise<{ number: number; url: string }> {
-    const find = async (): Promise<{ number: number; url: string } | null> => {
+  async open({ branch, base, title, body }: ProposedChange): Promise<OpenedPullRequest> {
+    const find = async (): Promise<PullRequest | null> => {
       const head = `${this.owner}:${branch}`;
       const [found] = await this.list("GET /pulls", { state: "open", head, base }, { max: 1 });
       return found ? pullRequestOf(found) : null;
     };
     const known = await find();
-    if (known) return known;
+    if (known) return { ...known, isNew: false };
     try {
-      return pullRequestOf(await this.ask("POST /pulls", { head: branch, base, title, body }));
+      const made = pullRequestOf(await this.ask("POST /pulls", { head: branch, base, title, body }));
+      return { ...made, isNew: true };
     } catch (error) {
       // Another one may have been quicker, and an answer may have been lost.
       const opened = await find().catch(() => null);
-      if (opened) return opened;
+      if (opened) return { ...opened, isNew: true };
       throw error;
     }
   }

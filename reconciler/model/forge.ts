@@ -46,10 +46,17 @@ export interface ProposedChange {
   readonly body: string;
 }
 
+export interface OpenedPullRequest {
+  readonly number: number;
+  readonly url: string;
+  /** False where it was there before anybody asked for it. */
+  readonly isNew: boolean;
+}
+
 /** Opens pull requests on a Git host. The branch was pushed before. */
 export interface PullRequestOpener {
   /** Resolves to the pull request, the open one where the branch has one already. Throws a Failure when the host refuses. */
-  open(change: ProposedChange): Promise<{ readonly number: number; readonly url: string }>;
+  open(change: ProposedChange): Promise<OpenedPullRequest>;
 }
 
 /** Brings the commits of pull requests into the mirror, and looks at them there. */

@@ -5,6 +5,7 @@ import { Failure } from "../model/failure.ts";
 import type { RunProcess } from "../model/ports.ts";
 import { Git, type GitOptions, gitEnvironment } from "./git.ts";
 import { GitRemote } from "./remote.ts";
+import { diffTrees } from "./tree-diff.ts";
 
 export interface PersonOptions extends GitOptions {
   readonly runProcess: RunProcess;
@@ -16,6 +17,17 @@ export interface PersonOptions extends GitOptions {
 const mainRef = "refs/heads/main";
 /** What was fetched is kept here, apart from the person's own refs. */
 const fetchedRefs = "refs/stateward/proposed";
+
+/** Branches of one change that are looked at, one after the other. */
+const namesMax = 20;
+
+export interface PushedBranch {
+  readonly branch: string;
+  /** What the remote has there. */
+  readonly commit: string;
+  /** False where it was there before. */
+  readonly isNew: boolean;
+}
 
 export class PersonRepository {
   readonly git: Git;
@@ -93,29 +105,55 @@ export class PersonRepository {
     });
   }
 
-  /** Pushes a commit as a new branch. Resolves to what the remote has: an earlier commit with the same parent and the same files stays. */
-  async push(commit: string, branch: string): Promise<string> {
-    const known = await this.fetch(branch);
-    if (known !== null) {
-      if ((await this.shape(known)) === (await this.shape(commit))) return known;
-      throw new Failure("invalid", `the remote has a branch ${branch} with something else on it`, {
-        reason: "BranchExists",
-        hint: `look at it; git push ${this.remoteName} --delete ${branch} removes it`,
-      });
+  /**
+   * Pushes a commit that lies on main as a new branch. Where the remote has the branch with the same change on it, from this main or an
+   * earlier one, that stays. One that was merged is done with: the next free name is taken.
+   */
+  async push(commit: string, name: string): Promise<PushedBranch> {
+    const main = (await this.git.objects.need(`${commit}^1`, "commit")).id;
+    for (let number = 1; number <= namesMax; number++) {
+      const branch = number === 1 ? name : `${name}-${number}`;
+      const known = await this.fetch(branch);
+      if (known === null) {
+        await this.pushNew(commit, branch);
+        return { branch, commit, isNew: true };
+      }
+      if (await this.git.descends(main, known)) continue;
+      if (await this.isSameChange(known, commit, main)) return { branch, commit: known, isNew: false };
+      throw this.branchExists(branch, "with something else on it");
     }
+    throw this.branchExists(name, `and ${namesMax - 1} more of that name, all merged`);
+  }
+
+  private branchExists(branch: string, how: string): Failure {
+    return new Failure("invalid", `the remote has a branch ${branch} ${how}`, {
+      reason: "BranchExists",
+      hint: `look at it; git push ${this.remoteName} --delete ${branch} removes it`,
+    });
+  }
+
+  private async pushNew(commit: string, branch: string): Promise<void> {
     const result = await this.remote.push([`${commit}:refs/heads/${branch}`]);
-    if (result.kind === "accepted") return commit;
+    if (result.kind === "accepted") return;
     throw new Failure("transient", `the remote refused the branch ${branch}: ${result.message}`, {
       reason: "PushRefused",
       hint: "see that you may push branches there",
     });
   }
 
-  /** Tree and parents of a commit, whoever made it when. */
-  private async shape(commit: string): Promise<string> {
-    const text = (await this.git.objects.need(commit, "commit")).data.toString();
-    const lines = text.slice(0, text.indexOf("\n\n")).split("\n");
-    return lines.filter((line) => /^(tree|parent) /.test(line)).join("\n");
+  /** True where a commit does to an earlier main, or this one, what another does: the same files from the same contents to the same. */
+  private async isSameChange(known: string, commit: string, main: string): Promise<boolean> {
+    const line = await this.git.run(["rev-list", "--max-count=1", "--parents", known]);
+    const [, parent, ...others] = line.trim().split(" ");
+    if (parent === undefined || others.length > 0 || !(await this.git.descends(main, parent))) return false;
+    return (await this.changesOf(known)) === (await this.changesOf(commit));
+  }
+
+  private async changesOf(commit: string): Promise<string> {
+    const [before, after] = [`${commit}^1^{tree}`, `${commit}^{tree}`];
+    const made = await diffTrees(this.git.objects, { before, after }, () => true);
+    const undone = await diffTrees(this.git.objects, { before: after, after: before }, () => true);
+    return JSON.stringify([made, undone]);
   }
 
   close(): void {

@@ -79,11 +79,46 @@ test("the same change offered twice is one branch and one pull request, also whe
   assert.is(failed.exit, 1);
   assert.not.match(failed.stderr, standIn.tokenOf("ana"));
   standIn.fault = null;
-  assert.is((await site.offer("set", "a", "lamp=on")).exit, 0);
+  const second = await site.offer("set", "a", "lamp=on");
+  assert.match(second.stdout, /\nthe branch stateward\/set-a-on-\S+ was there already; opened: https:/);
   const again = await site.offer("set", "a", "lamp=on");
   assert.is(again.exit, 0, again.stderr);
+  assert.match(again.stdout, /\nnothing new: the branch \S+ and its pull request are there already: https:/);
   assert.is(standIn.pulls.size, 1);
   assert.is((await ana.remote.git("for-each-ref", "refs/heads/stateward")).split("\n").length, 1);
+});
+
+test("the same change is found again when main has gone on, and is another one once it was merged", async () => {
+  await using site = await openSite();
+  const { standIn, ana } = site;
+  const change = ["set", "a", "lamp=on"];
+  assert.is((await site.offer(...change)).exit, 0);
+  await ana.remote.commit({ ...lampFiles, "hosts/c.yaml": "host: c\ntransport: local\n" }, "elsewhere");
+  const again = await site.offer(...change, "--json");
+  const { pushed, opened, number, branch } = JSON.parse(again.stdout) as Record<string, unknown>;
+  assert.equal([pushed, opened, number, standIn.pulls.size], [false, false, 1, 1]);
+  await ana.git("fetch", "--quiet", "origin");
+  await ana.git("checkout", "--quiet", "-B", "main", "origin/main");
+  await ana.git("merge", "--quiet", "--no-ff", "-m", "Merge", `origin/${String(branch)}`);
+  standIn.merge(1, await ana.git("rev-parse", "HEAD"));
+  await ana.git("revert", "--no-edit", "-m", "1", "HEAD");
+  await ana.git("push", "--quiet", "origin", "HEAD:main");
+  const next = await site.offer(...change);
+  assert.is(next.exit, 0, next.stderr);
+  assert.match(next.stdout, `pushed ${String(branch)}-2, and opened`);
+  assert.is(await ana.remote.git("rev-parse", `${String(branch)}-2~1`), await ana.git("rev-parse", "HEAD"));
+});
+
+test("a revert finds its branch again when main has gone on", async () => {
+  await using site = await openSite();
+  const { ana, standIn } = site;
+  const lit = await ana.remote.commit({ ...lampFiles, "hosts/a.yaml": lampFiles["hosts/b.yaml"] ?? "" }, "wrong");
+  await ana.git("fetch", "--quiet", "origin");
+  assert.is((await site.offer("revert", lit)).exit, 0);
+  await ana.remote.commit({ "hosts/n.yaml": "host: n\ntransport: local\n" }, "elsewhere");
+  const again = await site.offer("revert", lit);
+  assert.match(again.stdout, /nothing new: the branch stateward\/revert-/, again.stderr);
+  assert.is(standIn.pulls.size, 1);
 });
 
 test("a branch with something else on it is never overwritten", async () => {
@@ -91,11 +126,12 @@ test("a branch with something else on it is never overwritten", async () => {
   const { ana } = site;
   const dry = await site.offer("set", "a", "lamp=on", "--dry-run", "--json");
   const { branch } = JSON.parse(dry.stdout) as { branch: string };
-  await ana.remote.git("update-ref", `refs/heads/${branch}`, await ana.remote.git("rev-parse", "main"));
+  await ana.git("commit", "--quiet", "--allow-empty", "-m", "something else");
+  await ana.git("push", "--quiet", "origin", `HEAD:${branch}`);
   const result = await site.offer("set", "a", "lamp=on");
   assert.is(result.exit, 1);
   assert.match(result.stderr, /has a branch stateward\/set-a-on-\S+ with something else on it/);
-  assert.is(await ana.remote.git("rev-parse", branch), await ana.remote.git("rev-parse", "main"));
+  assert.is(await ana.remote.git("rev-parse", branch), await ana.git("rev-parse", "HEAD"));
 });
 
 test("--dry-run with --pr pushes nothing, asks GitHub nothing, and needs no token", async () => {

@@ -42,8 +42,8 @@ test("a pull request is opened once: what is open already is found, also when an
   standIn.faultOnly = /^POST/;
   const first = await github.open(change);
   standIn.fault = null;
-  assert.equal(await github.open(change), first);
-  assert.is(first.number, 1);
+  assert.equal(await github.open(change), { ...first, isNew: false });
+  assert.equal([first.number, first.isNew], [1, true]);
   assert.is(standIn.pulls.size, 1);
   assert.is(standIn.asked(/^POST/).length, 1);
 });
