@@ -38,7 +38,7 @@ export async function bisect(options: BisectOptions, name: string): Promise<numb
   const since = options.good === undefined ? null : needTime(options.good, Date.now());
   const source = await openAudit(options);
   const commits = await readIndexed(source, name, { commitsMax: Number.POSITIVE_INFINITY });
-  if (commits.length === 0) throw unknown(name);
+  if (commits.length === 0) throw unknown(name, "stateward at now");
   const isBad = judgeOf(options.bad ?? null);
   const found = await search(source, commits, { name, isBad, since });
   if (found === null) {

@@ -66,12 +66,14 @@ function partsOf({ repository: { hosts } }: LoadedRepository, what: string): { h
     if (host) return { host, field: parts.slice(count).join(".") };
   }
   const near = nearest(parts[0] ?? "", [...hosts.keys()]);
-  const hint = hosts.has(what)
-    ? `name a field: stateward blame ${what}.targets`
-    : `did you mean ${near ?? "HOST.FIELD"}?`;
-  throw new Failure("invalid", `no field of a host: ${what}`, {
-    reason: hosts.has(what) ? "Usage" : "UnknownHost",
-    hint,
+  if (hosts.has(what))
+    throw new Failure("invalid", `no field of a host: ${what}`, {
+      reason: "Usage",
+      hint: `name a field: stateward blame ${what}.targets`,
+    });
+  throw new Failure("invalid", `no host is called ${parts.slice(0, -1).join(".") || what}`, {
+    reason: "UnknownHost",
+    hint: near === null ? "stateward at now lists them; give HOST.FIELD" : `did you mean ${near}?`,
   });
 }
 

@@ -78,7 +78,8 @@ async function hostCommits(source: AuditSource, name: string, range: HistoryRang
     readIndexed(source, name, range),
     readHistory(source, fleetFile, { ...range, commitsMax: Math.min(fleetCommitsMax, range.commitsMax * 40) }),
   ]);
-  if (own.length === 0 && range.since === undefined && range.until === undefined) throw unknown(name);
+  if (own.length === 0 && range.since === undefined && range.until === undefined)
+    throw unknown(name, "stateward at now");
   const known = new Set(own.map(({ commit }) => commit));
   const spoken = words.filter(({ commit, lines }) => !known.has(commit) && lines.some((line) => isWordOn(name, line)));
   return [...own, ...spoken].toSorted((a, b) => (a.at < b.at ? 1 : a.at > b.at ? -1 : 0));
@@ -128,7 +129,7 @@ function isBy({ actor, author }: LogEntry, wanted: string): boolean {
 const colours = { change: "green", failed: "red", word: "yellow", note: "dim" } as const;
 
 function printLog(entries: readonly LogEntry[], main: ReadonlyMap<string, MainCommit>): void {
-  if (entries.length === 0) print("nothing was recorded in that time");
+  if (entries.length === 0) print("nothing of that sort was recorded");
   const rows = entries.map(({ at, commit, subject, what, kind, desired }) => [
     at.slice(0, 19).replace("T", " "),
     commit.slice(0, 8),

@@ -16,7 +16,7 @@ export interface AuditSource extends HistorySource {
   readonly main: string | null;
 }
 
-/** Opens what there is to read. Throws a Failure where there is no record. */
+/** Opens what there is to read. Throws a Failure where there is no record, and where only the latest part of a history is there. */
 export async function openAudit(options: GlobalOptions): Promise<AuditSource> {
   const workspace = openWorkspace(options);
   const isConfigured = options.data !== undefined || !workspace.embedded || (await exists(workspace.remote));
@@ -41,8 +41,23 @@ async function openClone(folder: string, options: ConstructorParameters<typeof G
     return null;
   };
   const observed = await tip("observed");
-  if (observed === null) return null;
+  const isShallow = (await git.try(["rev-parse", "--is-shallow-repository"])).stdout.trim() === "true";
+  // What is not there would be taken for what never was.
+  if (isShallow) throw new Failure("invalid", "the clone is shallow: what happened earlier is not in it", shallow);
+  if (observed === null) {
+    if (await hasRemote(git)) throw noRecord();
+    return null;
+  }
   return { git, remote: null, observed, main: await tip("main") };
+}
+
+const shallow = {
+  reason: "Shallow",
+  hint: "git fetch --unshallow origin '+refs/heads/*:refs/remotes/origin/*' (in GitHub Actions: fetch-depth: 0)",
+};
+
+async function hasRemote(git: Git): Promise<boolean> {
+  return (await git.try(["remote"])).stdout.trim() !== "";
 }
 
 /** A history that took longer than this to read is worth an index, in milliseconds. */

@@ -44,7 +44,7 @@ async function oneAt({ git }: AuditSource, { commit }: Moment, name: string): Pr
     const object = await git.objects.read(`${commit}:${recordPath(kind, name)}`);
     if (object?.type === "blob") return decodeRecord(object.data.toString(), `${name} at ${commit.slice(0, 8)}`);
   }
-  throw unknown(name);
+  throw unknown(name, "stateward at now");
 }
 
 function stateRow(name: string, machine: string, entry: MachineRecord): string[] {
@@ -114,6 +114,12 @@ export async function diff(
   return 0;
 }
 
+/** Folder and name of a record: between them is what spreads many over folders. */
+function placeOf(path: string): string {
+  const parts = path.split("/");
+  return `${parts[0] ?? ""} ${parts.at(-1) ?? ""}`;
+}
+
 type Pair = readonly [SubjectRecord | null, SubjectRecord | null];
 
 /** Records that differ, before and after: folders that are the same are not read. */
@@ -127,7 +133,8 @@ async function changedRecords(
   const paths = changes
     .map(({ path }) => path)
     .filter((path) => path === fleetFile || /^(hosts|groups)\/.*\.json$/.test(path))
-    .filter((path) => name === null || path.endsWith(`/${name}.json`));
+    .filter((path) => name === null || path.endsWith(`/${name}.json`))
+    .toSorted((one, other) => (placeOf(one) < placeOf(other) ? -1 : 1));
   const read = async ({ commit }: Moment): Promise<(SubjectRecord | null)[]> => {
     const records: (SubjectRecord | null)[] = [];
     await git.objects.each(

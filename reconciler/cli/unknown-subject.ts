@@ -1,9 +1,9 @@
 import { Failure } from "../model/failure.ts";
 
-/** For a name that neither the state repository nor the record has. */
-export function unknown(name: string): Failure {
+/** For a name that neither the state repository nor the record has. `lister` is the command that shows those that there are. */
+export function unknown(name: string, lister = "stateward status"): Failure {
   return new Failure("invalid", `no host or group is called ${name}`, {
     reason: "UnknownSubject",
-    hint: "stateward status lists them",
+    hint: `${lister} lists them`,
   });
 }

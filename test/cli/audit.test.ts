@@ -251,15 +251,11 @@ test("at gives the fleet of any time, and diff what changed, by times and by com
       .filter(([, what]) => what !== "incarnation"),
     [
       ["fleet", "hold of a.b", null, "cleo: smells burnt"],
-      ["c", "state", null, "on"],
-      ["c", "ready", null, "yes"],
       ["a.b", "ready", "yes", "Failed"],
       ["a.b", "attempt", null, "on -> off, try 2, failed"],
-    ].toSorted(
-      (a, b) =>
-        diffed.changes.findIndex(({ subject }) => subject === a[0]) -
-        diffed.changes.findIndex(({ subject }) => subject === b[0]),
-    ),
+      ["c", "state", null, "on"],
+      ["c", "ready", null, "yes"],
+    ],
   );
   assert.match((await cli(folder, "diff", "2026-11-21T12:00:00Z", "now")).stdout, "nothing changed");
   assert.is((await json<Diffed>(folder, "diff", "2026-11-20T11:00:00Z", "2026-11-22", "c")).changes.length, 3);
@@ -295,7 +291,38 @@ test("blame names the commit that gave a value, whoever laid the file out anew o
     /targets\.lamp: off {2}hosts\/lamp-a\.yaml:6 .*\n {4}\w{8} .* Bob <bob@example\.org>, pull request #12\n {4}Set it off\n {4}merged as/,
   );
   assert.match((await cli(folder, "blame", "a.b.targats")).stderr, /did you mean a\.b\.targets/);
-  assert.match((await cli(folder, "blame", "x.targets")).stderr, "no field of a host");
+  assert.match((await cli(folder, "blame", "x.targets")).stderr, "no host is called x\n");
+});
+
+test("a clone without its whole history is no ground for answers, and one without the record is told where it is", async () => {
+  await using dir = await tempFolder();
+  const { folder } = await tell(dir.path);
+  const part = join(dir.path, "part");
+  await git(dir.path, "clone", "--quiet", "--depth=2", "--no-single-branch", `file://${folder}`, part);
+  for (const args of [
+    ["log", "a.b"],
+    ["at", "now"],
+    ["diff", "2026-11-20", "now"],
+    ["blame", "a.b.targets"],
+    ["bisect", "a.b"],
+    ["verify"],
+  ]) {
+    const { exit, stdout, stderr } = await cli(part, ...args);
+    assert.equal([exit, stdout], [1, ""], args.join(" "));
+    assert.match(stderr, /the clone is shallow: .*\n {2}git fetch --unshallow/);
+  }
+  const single = join(dir.path, "single");
+  await git(dir.path, "clone", "--quiet", "--single-branch", "--branch=main", `file://${folder}`, single);
+  const { exit, stderr } = await cli(single, "log");
+  assert.is(exit, 1);
+  assert.match(
+    stderr,
+    /nothing was recorded yet\n.*in a clone: git fetch origin observed:refs\/remotes\/origin\/observed/,
+  );
+  assert.match(
+    (await cli(folder, "log", "nobody")).stderr,
+    /no host or group is called nobody\n {2}stateward at now lists/,
+  );
 });
 
 test("bisect names the step, and the commit of main that came into force before a bad state", async () => {
