@@ -1,6 +1,6 @@
 // From a pull request to the end of its rollout: one that goes well, and one that is halted and taken back.
 import * as assert from "uvu/assert";
-import type { StoredDeployment } from "../forge/stand-in.ts";
+import type { StoredDeployment, StoredPull } from "../forge/stand-in.ts";
 import { ForgeStory } from "../support/forge-story.ts";
 import { suite } from "../support/suite.ts";
 
@@ -156,6 +156,73 @@ test("a change that fails in its canary is halted, offered to be taken back, and
   await reconciler.says("all 6 are in their target states", taken);
   assert.match((await story.cli("status", canary)).stdout, /site.*v1/);
   assert.is([...standIn.pulls.values()].length, 2, "it is taken back once");
+});
+
+const comments = /^POST .*\/issues\/\{issue_number\}\/comments$/;
+
+/** The same thing said twice on end. */
+const repeated = (words: readonly string[]): string[] => words.filter((word, index) => word === words[index - 1]);
+
+test("D1: killed at every write to GitHub, it has said everything once in the end, and nothing halfway", async () => {
+  await using story = await ForgeStory.open(shop);
+  const { standIn } = story;
+  await story.reconciler.says("all 6 are in their target states");
+  const said = (): string[] =>
+    standIn.comments.filter(({ author }) => author === standIn.appLogin).map(({ body }) => body);
+  const pulls = (): StoredPull[] => [...standIn.pulls.values()];
+  const planned = [
+    [comments, "after"],
+    [/^POST .*\/check-runs$/, "before"],
+    [/^POST .*\/check-runs$/, "after"],
+    [/^POST .*\/requested_reviewers$/, "before"],
+  ] as const;
+  await story.killAt(planned, () => story.offer("set", "group/web", "site=v2"));
+  await story.wait("the request for a review", () => pulls()[0]?.reviewers.has("bea"));
+  assert.equal([said().length, standIn.checks.length], [1, 1], said().join("\n"));
+
+  const [pull] = pulls();
+  assert.ok(pull);
+  const word = `/stateward approve ${(await story.headOf(pull)).slice(0, 12)}`;
+  await story.killAt([[comments, "after"]], () => story.comment(pull, "bea", word));
+  await story.wait("the approval", () => standIn.checks.some(({ conclusion }) => conclusion === "success"));
+  assert.equal([said().length, standIn.checks.length], [2, 2], said().join("\n"));
+
+  let merge = "";
+  const followed = [
+    [/^POST .*\/statuses\/\{sha\}$/, "before"],
+    [/^POST .*\/statuses\/\{sha\}$/, "after"],
+    [/^POST .*\/deployments$/, "before"],
+    [/^POST .*\/deployments$/, "after"],
+    [/^POST .*\/deployments\/\{deployment_id\}\/statuses$/, "after"],
+    [/^POST .*\/pulls$/, "before"],
+    [/^POST .*\/pulls$/, "after"],
+  ] as const;
+  await story.killAt(followed, async () => {
+    merge = await story.merge(pull);
+  });
+  await story.says(merge, /^failure 0\/6 hosts, 1 halted, 1 failed/);
+  const deployed = (): StoredDeployment[] => standIn.deployments.filter(({ commit }) => commit === merge);
+  const areOver = (): boolean =>
+    deployed().length > 1 && deployed().every(({ statuses }) => statuses.at(-1)?.state === "failure");
+  await story.wait("the ends of the deployments", areOver);
+  // Another round, in which it could say something again.
+  await story.reconciler.says("serves http");
+  const { length } = standIn.requests;
+  await story.hook("pull_request", { pull_request: { number: 2 } });
+  await story.wait("a look at the revert", () =>
+    standIn.requests.slice(length).some((each) => each.endsWith("check-runs")),
+  );
+  assert.equal(
+    deployed()
+      .map(({ environment }) => environment)
+      .toSorted(),
+    ["east", "west"],
+  );
+  for (const { statuses } of deployed()) assert.equal(repeated(statuses.map(({ description }) => description)), []);
+  assert.equal(repeated(story.words(merge)), []);
+  const authors = pulls().map(({ author }) => author);
+  assert.equal(authors, ["ana", standIn.appLogin]);
+  assert.is(standIn.comments.filter(({ number, author }) => number === 1 && author === standIn.appLogin).length, 2);
 });
 
 test.run();

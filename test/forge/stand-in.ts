@@ -36,6 +36,18 @@ export interface StandInOptions {
   readonly gitDir?: string;
 }
 
+/** `before` the request is done, or `after` it was, and nobody has heard so yet. */
+export type Moment = "before" | "after";
+
+/** A request that is kept where it is. */
+export interface Held {
+  readonly route: RegExp;
+  readonly when: Moment;
+  isReached: boolean;
+  readonly end: Promise<void>;
+  release(): void;
+}
+
 export interface StoredComment {
   readonly id: number;
   readonly number: number;
@@ -144,6 +156,7 @@ export class StandIn implements AsyncDisposable {
   /** The fault ends by itself after so many answers. */
   faultTimes: number = Number.POSITIVE_INFINITY;
   delayMs = 0;
+  private readonly held: Held[] = [];
   /** Seconds that a limit asks to be left alone. */
   retryAfterS = 1;
   private readonly gitDir: string | null;
@@ -236,6 +249,22 @@ export class StandIn implements AsyncDisposable {
     return this.requests.filter((request) => pattern.test(request));
   }
 
+  /** Keeps the next request of a form at a moment until `release`. */
+  hold(route: RegExp, when: Moment): Held {
+    let release = (): void => {};
+    const end = new Promise<void>((resolve) => (release = resolve));
+    const held: Held = { route, when, isReached: false, end, release: () => release() };
+    this.held.push(held);
+    return held;
+  }
+
+  private async pass(route: string, when: Moment): Promise<void> {
+    const held = this.held.find((each) => !each.isReached && each.when === when && each.route.test(route));
+    if (held === undefined) return;
+    held.isReached = true;
+    await held.end;
+  }
+
   private async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const chunks: Buffer[] = [];
     for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk);
@@ -245,12 +274,15 @@ export class StandIn implements AsyncDisposable {
     const call = findCall(method, url, text === "" ? null : JSON.parse(text));
     this.requests.push(call?.route ?? `${method} ${url.pathname}`);
     if (this.delayMs > 0) await sleep(this.delayMs);
+    await this.pass(this.requests.at(-1) ?? "", "before");
+    if (request.socket.destroyed) return;
     const isFaulty =
       this.fault !== null && [call?.route ?? "", url.pathname].some((asked) => this.faultOnly?.test(asked) ?? true);
     const { fault } = this;
     if (isFaulty && --this.faultTimes <= 0) this.fault = null;
     if (isFaulty && fault !== "lost") return this.fail(response, fault);
     const [status, value] = await this.valueOf(call, `${method} ${url.pathname}`, request);
+    await this.pass(call?.route ?? "", "after");
     if (isFaulty) return send(response, 502, { message: "Bad gateway" });
     const body = JSON.stringify(call === null ? value : answerOf(call, status, value));
     const etag = `"${createHash("sha256").update(body).digest("hex")}"`;

@@ -3,7 +3,7 @@ import { createHmac } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import * as assert from "uvu/assert";
-import { StandIn, type StoredComment, type StoredPull } from "../forge/stand-in.ts";
+import { type Moment, StandIn, type StoredComment, type StoredPull } from "../forge/stand-in.ts";
 import { type CliResult, cli, Reconciler } from "./example.ts";
 import { git } from "./git-remote.ts";
 import { type GitServer, initBare, serveGit } from "./http-backend.ts";
@@ -18,20 +18,42 @@ export class ForgeStory implements AsyncDisposable {
   /** Ana's clone. */
   readonly folder: string;
   readonly standIn: StandIn;
-  readonly reconciler: Reconciler;
+  reconciler: Reconciler;
   private readonly dir: TempFolder;
   private readonly server: GitServer;
   private readonly listen: string;
   /** Where the data of the reconciler is. */
   private readonly options: readonly string[];
+  private readonly github: readonly string[];
 
   private constructor(dir: TempFolder, server: GitServer, standIn: StandIn, listen: string) {
     [this.dir, this.server, this.standIn, this.listen] = [dir, server, standIn, listen];
     this.folder = join(dir.path, "fleet");
     this.options = ["--data", join(dir.path, "data"), "--repository", `${server.url}/fleet.git`];
     const app = ["--github-app-id", standIn.appId, "--github-app-key-file", join(dir.path, "app.pem")];
-    const github = ["--github", standIn.repository, "--github-api", standIn.url, ...app];
-    this.reconciler = new Reconciler(this.folder, listen, [...this.options, ...github]);
+    this.github = ["--github", standIn.repository, "--github-api", standIn.url, ...app];
+    this.reconciler = this.start();
+  }
+
+  private start(): Reconciler {
+    return new Reconciler(this.folder, this.listen, [...this.options, ...this.github]);
+  }
+
+  /** Kills the reconciler at each of these moments of requests to GitHub, in the order in which they come, and starts another one. */
+  async killAt(
+    moments: readonly (readonly [route: RegExp, when: Moment])[],
+    act: () => Promise<unknown> = () => Promise.resolve(),
+  ): Promise<void> {
+    let left = moments.map(([route, when]) => this.standIn.hold(route, when));
+    await act();
+    while (left.length > 0) {
+      const names = left.map(({ route, when }) => `${when} ${String(route)}`).join(", ");
+      const held = await this.wait(names, () => left.find(({ isReached }) => isReached));
+      await this.reconciler.stop("SIGKILL");
+      held.release();
+      left = left.filter((each) => each !== held);
+      this.reconciler = this.start();
+    }
   }
 
   /** `files`: those of main, by path. */
