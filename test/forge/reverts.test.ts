@@ -1,8 +1,6 @@
 // A halted commit is offered to be taken back, once, with the evidence: over real Git and a stand-in for GitHub.
-import { execFile } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { promisify } from "node:util";
 import { marked } from "marked";
 import * as assert from "uvu/assert";
 import { runProcess } from "../../reconciler/adapters/process.ts";
@@ -14,6 +12,7 @@ import type { FleetView, SubjectView } from "../../reconciler/model/ports.ts";
 import { type CommitSigner, openSigner } from "../../reconciler/record/commit-signer.ts";
 import { signerOf, splitCommit } from "../../reconciler/record/sshsig.ts";
 import { openMirror, openStore, Remote } from "../support/git-remote.ts";
+import { hasSshKeygen, makeKey } from "../support/signed-remote.ts";
 import { suite } from "../support/suite.ts";
 import { tempFolder } from "../support/temp.ts";
 import { atOnce, type Files, lamp, lampChange, localHost } from "../support/world.ts";
@@ -21,8 +20,6 @@ import { appOf, report } from "./rig.ts";
 import { StandIn } from "./stand-in.ts";
 
 const test = suite("forge/reverts");
-const runFile = promisify(execFile);
-
 const fleetOf = (state: string, more: Files = {}): Files => ({
   "stateward.yaml": atOnce,
   "machines/lamp.yaml": lamp,
@@ -277,18 +274,18 @@ test("commits that came into force together are taken back together, by what the
   assert.is(await site.remote.git("diff", "--name-only", first, pull?.branch ?? ""), "");
 });
 
-test("a revert is signed where there is a key: main may ask for signatures", async () => {
+const signedTitle = "a revert is signed where there is a key: main may ask for signatures";
+test.needs("ssh-keygen", hasSshKeygen, signedTitle, async () => {
   await using site = await openSite();
   await using dir = await tempFolder();
-  const key = join(dir.path, "key");
-  await runFile("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-C", "", "-f", key]);
+  const key = await makeKey(join(dir.path, "keys"), "reconciler");
   const commit = await site.commit(fleetOf("on"), "light a");
   site.view = halted(commit);
-  await site.start(await openSigner(key, runProcess)).look();
+  await site.start(await openSigner(key.file, runProcess)).look();
   const [pull] = site.standIn.pulls.values();
   const data = Buffer.from(`${await site.remote.git("cat-file", "commit", pull?.branch ?? "")}\n`);
   const split = splitCommit(data);
-  const [, publicKey = ""] = (await readFile(`${key}.pub`, "utf8")).split(" ");
+  const [, publicKey = ""] = (await readFile(`${key.file}.pub`, "utf8")).split(" ");
   assert.is(split && signerOf(split.payload, split.armour), publicKey.trim());
 });
 

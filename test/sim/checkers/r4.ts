@@ -1,5 +1,5 @@
 // R4: a new incarnation is a rebuilt host: what the record says was applied is replayed, without the loops in it, before anything new.
-import { all, type Checker, type Happening, type History, type Violation } from "../history.ts";
+import { all, type Checker, type Happening, type History, type MachineFacts, type Violation } from "../history.ts";
 import { RecordNow } from "./chain.ts";
 
 export const r4: Checker = {
@@ -23,28 +23,35 @@ function judge(history: History): Violation[] {
   const record = new RecordNow();
   const lives = new Map<string, Life>();
   const walked = new Map<string, string[][]>();
+  const versions = all(history, "commit").flatMap(({ desired }) => desired.machines);
+  /** Hosts that were set back by hand, and of which nothing was recorded since. */
+  const fallen = new Set<string>();
   for (const event of history.events) {
     record.take(event);
+    if (event.kind === "fell") fallen.add(event.host);
+    if (event.kind === "pushed") for (const { name } of event.subjects) fallen.delete(name);
     const free = freed(event);
     const life = free === null ? undefined : lives.get(free);
     if (life) life.isFree = true;
-    if (event.kind === "built") lives.set(event.host, born(event, record, walked));
+    if (event.kind === "built") {
+      const life = born(event, record, walked);
+      lives.set(event.host, { ...life, isFree: life.isFree || fallen.has(event.host) });
+    }
     if (event.kind !== "marked") continue;
     const key = `${event.host} ${event.incarnation} ${event.machine}`;
-    const versions = walked.get(key) ?? [];
-    walked.set(key, [...versions, withoutLoops([...(versions.at(-1) ?? []), event.state])]);
+    const before = walked.get(key) ?? [];
+    walked.set(key, [...before, withoutLoops([...(before.at(-1) ?? []), event.state])]);
     const own = lives.get(event.host);
     if (!own || own.isFree || own.incarnation !== event.incarnation) continue;
-    const before = own.marked.get(event.machine) ?? [];
+    const states = own.marked.get(event.machine) ?? [];
     // One that was deposed while its step ran brings the host to the same state again.
-    if (before.at(-1) === event.state && own.marker.get(event.machine) !== event.process) continue;
-    const marked = [...before, event.state];
+    if (states.at(-1) === event.state && own.marker.get(event.machine) !== event.process) continue;
+    const marked = [...states, event.state];
     own.marker.set(event.machine, event.process);
     own.marked.set(event.machine, marked);
     const ways = own.ways.get(event.machine) ?? [];
-    const fits =
-      ways.length === 0 ||
-      ways.some((way) => marked.every((state, index) => index >= way.length || way[index] === state));
+    const machines = versions.filter(({ name }) => name === event.machine);
+    const fits = ways.length === 0 || ways.some((way) => isAlong(way, marked, machines));
     if (!fits) {
       own.isFree = true;
       violations.push({
@@ -55,6 +62,29 @@ function judge(history: History): Violation[] {
     }
   }
   return violations;
+}
+
+/** Whether a host was brought along a way; where a version of the machine has no step from one of its states to the next, by others between. */
+function isAlong(way: readonly string[], marked: readonly string[], machines: readonly MachineFacts[]): boolean {
+  let from = machines[0]?.initial ?? "";
+  let index = 0;
+  for (const state of marked) {
+    const next = way[index];
+    if (next === undefined) return true;
+    if (state === next) index++;
+    else if (!machines.some((machine) => isBetween(machine, [from, state, next]))) return false;
+    from = state;
+  }
+  return true;
+}
+
+function isBetween({ transitions }: MachineFacts, [from, state, to]: readonly [string, string, string]): boolean {
+  const has = (a: string, b: string): boolean =>
+    transitions.some((transition) => transition.from === a && transition.to === b);
+  if (has(from, to) || !has(from, state)) return false;
+  const reached = new Set([state]);
+  for (const at of reached) for (const { from: a, to: b } of transitions) if (a === at && b !== from) reached.add(b);
+  return reached.has(to);
 }
 
 /** What was recorded, and what was walked after that: whoever replays may not have recorded the last of it on the remote. */
