@@ -11,9 +11,14 @@ export function oneLine(text: string, max: number = lineMax): string {
   return line.length > max ? `${cut(line, max - 3)}...` : line;
 }
 
-/** One line for statuses, deployments and the like: GitHub refuses them for a character of four bytes, and shows them as they are. */
+/** For statuses, deployments and check runs: GitHub refuses them for a character of four bytes ("doesn't accept 4-byte Unicode"). */
+export function threeBytes(text: string): string {
+  return text.replaceAll(/[\u{10000}-\u{10ffff}]/gu, "\ufffd");
+}
+
+/** One line of the same. */
 export function plainLine(text: string, max: number): string {
-  return oneLine(text.replaceAll(/[\u{10000}-\u{10ffff}]/gu, "\ufffd"), max);
+  return oneLine(threeBytes(text), max);
 }
 
 /** The beginning of a text, without half a character at its end. */

@@ -6,7 +6,7 @@ import type { Annotation, PlanReport } from "../model/forge.ts";
 import { Answer, type Comment, commentOf, loginOf, type PullRequest } from "./answers.ts";
 import { fits, textBytesMax } from "./block.ts";
 import { descriptionCharsMax, type GitHub } from "./client.ts";
-import { cut, oneLine, plainLine } from "./escape.ts";
+import { cut, oneLine, plainLine, threeBytes } from "./escape.ts";
 import { markerLine, markerOf } from "./marker.ts";
 
 export interface PublishSettings {
@@ -153,14 +153,14 @@ function checkRunOf(answer: Answer): CheckRun {
 
 function annotationOf({ path, line, column, level, title, message }: Annotation): object {
   return {
-    path,
+    path: threeBytes(path),
     start_line: line,
     end_line: line,
     start_column: column,
     end_column: column,
     annotation_level: level,
     title: plainLine(title, titleMax),
-    message: cut(message, annotationCharsMax) || title,
+    message: cut(threeBytes(message), annotationCharsMax) || title,
   };
 }
 

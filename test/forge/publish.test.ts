@@ -56,6 +56,16 @@ test("a comment that was made and whose answer was lost is not made again", asyn
   assert.is(standIn.comments.length, 1);
 });
 
+test("A3: a branch keeps no check from being made by a name or a text of characters that GitHub refuses", async () => {
+  await using standIn = await withPull();
+  const fire = "\u{1f525}";
+  const [remark] = annotations(1);
+  assert.ok(remark);
+  const odd = { ...remark, path: `hosts/${fire}.yaml`, title: fire, message: `no host is called ${fire}` };
+  await publishPlan(appOf(standIn), 1, report({ annotations: [odd], title: fire }), none);
+  assert.is(standIn.checks[0]?.annotations[0]?.path, "hosts/\ufffd.yaml");
+});
+
 test("details of a check are cut by bytes, as GitHub counts them there", async () => {
   await using standIn = await withPull();
   const details = "off \u2192 on\n".repeat(7000);

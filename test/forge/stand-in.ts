@@ -550,7 +550,8 @@ export class StandIn implements AsyncDisposable {
     const output = ({ body }: Call): { title: string; summary: string; text?: string; annotations?: Values[] } =>
       (body.output ?? { title: "", summary: "" }) as { title: string; summary: string };
     const tooMuch = (call: Call): boolean => {
-      const { annotations = [], text = "", summary } = output(call);
+      const { annotations = [], text = "", summary, title } = output(call);
+      if (/[\u{10000}-\u{10ffff}]/u.test(title + JSON.stringify(annotations))) return true;
       return annotations.length > annotationsMax || [text, summary].some((each) => Buffer.byteLength(each) > textMax);
     };
     const change = (check: StoredCheck, call: Call): void => {
@@ -564,7 +565,7 @@ export class StandIn implements AsyncDisposable {
     return {
       [`POST ${repo}/check-runs`]: (call, who) => {
         if (!who.endsWith("[bot]")) return refused(403, "You must authenticate via a GitHub App.");
-        if (tooMuch(call)) return refused(422, "output is too long");
+        if (tooMuch(call)) return refused(422, "output is too long, or has 4-byte Unicode");
         const { name = "", head_sha: commit = "", external_id: externalId = "" } = call.body as Record<string, string>;
         const empty = { title: "", summary: "", text: "" };
         const kept = { id: this.nextId++, name, commit, externalId, author: who, output: empty, annotations: [] };
