@@ -3,7 +3,7 @@ import { isAbsolute, relative } from "node:path";
 import { viewOf } from "../engine/fleet.ts";
 import { Failure } from "../model/failure.ts";
 import type { DesiredCommit, FleetView, Health, SubjectView } from "../model/ports.ts";
-import { formatProblem, hasErrors, type Problem } from "../model/problem.ts";
+import { formatProblem, hasErrors, type Problem, sortProblems } from "../model/problem.ts";
 import { recordLimits, type SubjectRecord } from "../model/record.ts";
 import type { LoadedRepository } from "../model/repository.ts";
 import type { SourceFile } from "../model/types.ts";
@@ -13,7 +13,7 @@ import { fleetView } from "../plan/fleet-view.ts";
 import { type Forecast, forecast, recordedWorld } from "../plan/forecast.ts";
 import { subjectNames, subjectOf, type World } from "../plan/world.ts";
 import { linesAbout, readSubjectHistory } from "../record/history.ts";
-import { readStateFolder } from "../record/origin.ts";
+import { oddEntriesIn, readStateFolder } from "../record/origin.ts";
 import { readRecord } from "../record/read-record.ts";
 import { findApi } from "./api.ts";
 import { openAudit } from "./audit-source.ts";
@@ -35,7 +35,8 @@ export async function check(options: CheckOptions): Promise<number> {
   const { folder } = openWorkspace(options);
   const { format = options.json ? "json" : "text" } = options;
   const files = await readStateFolder(folder);
-  const { problems, repository } = createLoader().load(files);
+  const { problems: found, repository } = createLoader().load(files);
+  const problems = sortProblems([...(await oddEntriesIn(folder)), ...found]);
   const bad = hasErrors(problems);
   if (format === "json") printJson({ ok: !bad, problems });
   else {

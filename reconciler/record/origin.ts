@@ -1,15 +1,18 @@
 // The embedded origin: a bare repository made from the files of a folder, so that everything runs without a Git server.
-import { readdir, readFile } from "node:fs/promises";
+import { lstat, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Failure } from "../model/failure.ts";
 import type { RunProcess } from "../model/ports.ts";
+import type { Problem } from "../model/problem.ts";
 import { isStatePath } from "../model/repository.ts";
 import type { SourceFile } from "../model/types.ts";
 import { foldersOf, writeCommit } from "./commit.ts";
 import type { Git } from "./git.ts";
 import { openBare, statePaths } from "./mirror.ts";
 import { objectId } from "./pack.ts";
+import { clashes, oddEntry } from "./paths.ts";
 import { writeRef } from "./refs.ts";
+import { fileMode, linkMode, programMode } from "./tree.ts";
 import { diffTrees } from "./tree-diff.ts";
 
 /** The commit that was last made from the folder. */
@@ -32,6 +35,43 @@ export async function readStateFolder(folder: string): Promise<SourceFile[]> {
     }
   }
   return files;
+}
+
+/**
+ * What is wrong with the entries of a folder themselves, as it would be in a commit of them: links, programs, names. On a disk on which
+ * everything is a program, as some that are shared are, that says nothing.
+ */
+export async function oddEntriesIn(folder: string): Promise<Problem[]> {
+  const modes = new Map<string, string>();
+  for (const top of statePaths)
+    for (const [path, isLink] of await listEntries(folder, top)) modes.set(path, await modeOf(folder, path, isLink));
+  const read = [...modes].filter(([path]) => isStatePath(path));
+  const isModeless = read.length > 1 && read.every(([, mode]) => mode === programMode);
+  const odd = [...modes].flatMap(([path, mode]) => oddEntry(path, isModeless ? fileMode : mode) ?? []);
+  return [...odd, ...clashes(modes.keys())];
+}
+
+async function modeOf(folder: string, path: string, isLink: boolean): Promise<string> {
+  if (isLink) return linkMode;
+  if (!isStatePath(path)) return fileMode;
+  return ((await lstat(join(folder, path))).mode & 0o100) === 0 ? fileMode : programMode;
+}
+
+/** Files and links below a folder, or the one file; without the locks that an editor keeps there as links. */
+async function listEntries(folder: string, top: string): Promise<[path: string, isLink: boolean][]> {
+  if (top.endsWith(".yaml")) {
+    const found = await lstat(join(folder, top)).catch(() => null);
+    return found === null ? [] : [[top, found.isSymbolicLink()]];
+  }
+  const entries = await readdir(join(folder, top), { withFileTypes: true, recursive: true }).catch(() => []);
+  return entries
+    .filter((entry) => (entry.isFile() || entry.isSymbolicLink()) && !entry.name.startsWith(".#"))
+    .map((entry): [string, boolean] => [
+      join(entry.parentPath ?? entry.path, entry.name)
+        .slice(join(folder, "/").length)
+        .replaceAll("\\", "/"),
+      entry.isSymbolicLink(),
+    ]);
 }
 
 async function listFiles(folder: string, path: string): Promise<string[]> {

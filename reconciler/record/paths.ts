@@ -1,6 +1,7 @@
 // Entries of a state repository that are not what they should be: links, submodules, programs, names that some systems cannot have.
 import { errorIn, type Problem } from "../model/problem.ts";
 import { isStatePath } from "../model/repository.ts";
+import { linkMode, programMode } from "./tree.ts";
 
 /** Names that a file system, a shell or a terminal may take for something else. */
 const oddName =
@@ -20,7 +21,7 @@ export function isOdd(path: string): boolean {
 
 /** The problem of one entry below the folders that are read, or null. `mode` is as Git writes it. */
 export function oddEntry(path: string, mode: string): Problem | null {
-  if (mode === "120000") return errorIn(path, "SW503", `${path} is a symbolic link`, "commit the file itself");
+  if (mode === linkMode) return errorIn(path, "SW503", `${path} is a symbolic link`, "commit the file itself");
   if (mode === "160000") return errorIn(path, "SW503", `${path} is a submodule`, "commit the files themselves");
   if (isOdd(path)) {
     const shown = JSON.stringify(path);
@@ -32,7 +33,7 @@ export function oddEntry(path: string, mode: string): Problem | null {
     );
   }
   // A program beside the settings is a mistake only where it is read as settings.
-  if (mode === "100755" && isStatePath(path))
+  if (mode === programMode && isStatePath(path))
     return errorIn(path, "SW504", `${path} is executable`, `git update-index --chmod=-x ${path}`);
   return null;
 }

@@ -15,6 +15,7 @@ const folderMode = "40000";
 /** A file that is no program, and one that is. */
 export const fileMode = "100644";
 export const programMode = "100755";
+export const linkMode = "120000";
 
 export function isFolder({ mode }: { readonly mode: string }): boolean {
   return mode === folderMode;

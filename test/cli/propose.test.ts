@@ -1,6 +1,6 @@
 // stateward plan BASE..HEAD in real repositories: from objects alone, the same bytes everywhere, and for a reconciler.
 import { execFile } from "node:child_process";
-import { mkdir, writeFile } from "node:fs/promises";
+import { chmod, mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import * as assert from "uvu/assert";
@@ -10,6 +10,7 @@ import type { Proposal } from "../../reconciler/model/proposal.ts";
 import { Secrets } from "../../reconciler/model/secrets.ts";
 import { exists } from "../../reconciler/record/disk.ts";
 import { cli, program } from "../support/example.ts";
+import { stateFolder } from "../support/state-folder.ts";
 import { StateRepository } from "../support/state-repository.ts";
 import { suite } from "../support/suite.ts";
 import { tempFolder } from "../support/temp.ts";
@@ -225,6 +226,25 @@ test("the plan of 5,000 hosts is read in one comment, and all of their names sta
   for (const index of [0, 2500, 4999]) assert.match(details, `web-${String(index).padStart(4, "0")}`);
 });
 
+test("check refuses what a commit of the folder would be refused for: links, programs, names", async () => {
+  await using folder = await stateFolder();
+  assert.is((await cli(folder.path, "check")).exit, 0);
+  await writeFile(join(folder.path, "hosts/restore.sh"), "true\n", { mode: 0o755 });
+  await symlink("a.yaml", join(folder.path, "hosts/.#a.yaml"));
+  assert.is((await cli(folder.path, "check")).exit, 0, "a program beside the settings, and an editor's lock");
+  await chmod(join(folder.path, "hosts/a.yaml"), 0o755);
+  await symlink("c.yaml", join(folder.path, "hosts/d.yaml"));
+  await folder.write({ "hosts/aux.yaml": "host: e\ntransport: local\n" });
+  const { exit, stdout } = await cli(folder.path, "check", "--format", "github");
+  assert.is(exit, 1);
+  for (const [file, code] of [
+    ["a", "SW504"],
+    ["d", "SW503"],
+    ["aux", "SW505"],
+  ])
+    assert.match(stdout, new RegExp(`^::error file=hosts/${file}\\.yaml,line=1,col=1,title=${code} `, "m"));
+});
+
 test("check --format github prints each problem as one command of a workflow, with nothing in it that ends it", async () => {
   await using dir = await tempFolder();
   const folder = join(dir.path, "state");
@@ -238,9 +258,13 @@ test("check --format github prints each problem as one command of a workflow, wi
     return error;
   });
   const commands = stdout.split("\n").filter((line) => line.includes("::"));
-  assert.is(commands.length, 1, stdout);
+  assert.is(commands.length, 2, stdout);
   assert.match(
     commands[0] ?? "",
+    /^::error file=state\/hosts\/a%2Cb%3A100%25\.yaml,line=1,col=1,title=SW505 [^:]*::"hosts\/a,b:100%25\.yaml" has a name/,
+  );
+  assert.match(
+    commands[1] ?? "",
     /^::error file=state\/hosts\/a%2Cb%3A100%25\.yaml,line=2,col=1,title=SW101 unknown key::unknown key x::error::%0Ax%25;/,
   );
   assert.is((await cli(folder, "check", "--format", "yaml")).exit, 2);
