@@ -47,7 +47,10 @@ const fleetCommitsMax = 2000;
 export async function log(options: LogOptions, name: string | null): Promise<number> {
   const limit = Number(options.limit);
   if (!Number.isInteger(limit) || limit < 1)
-    throw new Failure("invalid", `not a number of lines: ${options.limit}`, { reason: "Usage" });
+    throw new Failure("invalid", `not a number of lines: ${options.limit}`, {
+      reason: "Usage",
+      hint: "give one from 1, such as --limit 100",
+    });
   const now = Date.now();
   const range = {
     ...(options.since === undefined ? {} : { since: needTime(options.since, now) }),

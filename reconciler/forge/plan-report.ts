@@ -33,6 +33,7 @@ export function planReport(proposal: Proposal): PlanReport {
     details: rest.length === 0 ? "" : details.text,
     annotations: [...errors, ...warnings].map(annotationOf),
     removes: proposal.removed.hosts.length > 0,
+    lacksWay: proposal.noPaths.length > 0,
     owners,
   };
 }

@@ -398,8 +398,9 @@ function isOutage(error: unknown): boolean {
 
 const outages: ReadonlySet<string> = new Set(["GitHubBusy", "GitHubUnreachable", "GitHubUnauthorized"]);
 
-/** Where it only waited for a person's word, the word was said. */
+/** Where it only waited for a person's word, the word was said; hosts that have no way to their targets still need another commit. */
 function approved(report: PlanReport, by: readonly string[]): PlanReport {
   if (report.conclusion !== "action_required" || by.length === 0) return report;
-  return { ...report, conclusion: "success", title: `${report.title}; approved by ${by.join(", ")}` };
+  const conclusion = report.lacksWay === true ? report.conclusion : "success";
+  return { ...report, conclusion, title: `${report.title}; approved by ${by.join(", ")}` };
 }

@@ -26,6 +26,8 @@ export interface PlanReport {
   readonly annotations: readonly Annotation[];
   /** Owners of the hosts concerned, as the files name them, in name order. */
   readonly owners: readonly string[];
+  /** Hosts have no way to their targets: no word of a person's lets them go on. Absent where it is not known. */
+  readonly lacksWay?: boolean;
   /** Hosts would be removed; absent where it is not known. */
   readonly removes?: boolean;
 }

@@ -61,7 +61,7 @@ function approvals({ desired, records, fleet }: World, base: DesiredCommit | nul
   const many = needsApproval(moves, { settings, size }, desired.acknowledged ?? null);
   const freed = base === null ? null : freedText(freedHolds(base, desired, fleet.holds));
   // The commit that arrives on the branch may be a merge of this one.
-  const approve = "stateward approve with the commit of the merge";
+  const approve = "/stateward approve in the pull request, or stateward approve with the commit of the merge";
   const sum = moves.moved + moves.removed;
   return [
     ...(many === null

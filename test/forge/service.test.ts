@@ -145,6 +145,18 @@ test("B3: a plan that asks for a word gets it by a comment, and its merge is app
   assert.equal(rig.site.approved, [`${merge} bea (pull request ${number})`]);
 });
 
+test("a word does not make a check green where hosts have no way to their targets", async () => {
+  await using rig = await start();
+  rig.site.plan = async (_base, head) => report({ head, conclusion: "action_required", lacksWay: true });
+  const head = await rig.commit("more", "b");
+  const number = rig.open("more");
+  rig.service.start();
+  await until("the check", () => rig.standIn.checks[0]?.conclusion === "action_required");
+  rig.standIn.addComment(number, "bea", `/stateward approve ${head.slice(0, 12)}`);
+  await until("the word in the check", () => rig.standIn.checks.at(-1)?.output.title?.includes("approved by bea"));
+  assert.is(rig.standIn.checks.at(-1)?.conclusion, "action_required");
+});
+
 test("whatever GitHub does, nothing is thrown, the same words are told once, and afterwards all is done", async () => {
   await using rig = await start();
   const head = await rig.commit("more", "b");
