@@ -11,7 +11,7 @@ import { messageIn, parentOf } from "./git.ts";
 import { Journal, type JournalEntry } from "./journal.ts";
 import { headFile, recordPath } from "./layout.ts";
 import { defaultPace, fetchSign, type Pace, type SignOfLife, Silence, standingBy } from "./leader.ts";
-import { markDamaged } from "./mirror.ts";
+import { markDamaged, recordedCommit } from "./mirror.ts";
 import type { NewObject } from "./pack.ts";
 import { Publisher, type PublisherOptions } from "./publisher.ts";
 import { readRecord } from "./read-record.ts";
@@ -578,7 +578,10 @@ export class GitRecord implements RecordReader, RecordWriter {
       });
     }
     await git.point(archiveRef(branch), old);
-    const message = `archive: a new root with the same files\n\nActor: reconciler\nArchived: ${old}\nArchive-branch: ${branch}\nEpoch: ${epoch}\n`;
+    // Whoever has the remote alone goes by what the record names as in force, also where nothing was recorded since.
+    const desired = await recordedCommit(git, old);
+    const inForce = desired === null ? "" : `Desired: ${desired}\n`;
+    const message = `archive: a new root with the same files\n\n${inForce}Actor: reconciler\nArchived: ${old}\nArchive-branch: ${branch}\nEpoch: ${epoch}\n`;
     const root = await this.signed(
       commitObject(this.folders.id, { parent: null, message, timeSeconds: this.seconds() }),
     );

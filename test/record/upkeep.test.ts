@@ -92,6 +92,11 @@ test("an archive gives observed a new root with the same files; history reads ac
   assert.match(branch, /^observed-archive\/2026-11-22-[0-9a-f]{12}$/);
   assert.is(await remote.git("rev-parse", branch), old);
   assert.is(await remote.git("rev-list", "--count", "observed"), "1");
+  // D4: the commit in force stays known where nothing else is left of the record but this.
+  const desiredOf = (tip: string): Promise<string> =>
+    remote.git("log", "-1", "--format=%(trailers:key=Desired,valueonly,separator=)", tip);
+  assert.match(await desiredOf(old), /^[0-9a-f]{40}$/);
+  assert.is(await desiredOf("observed"), await desiredOf(old));
   assert.is(await remote.git("rev-parse", "observed^{tree}"), await remote.git("rev-parse", `${old}^{tree}`));
   await first.store.append(change("a", "busy"));
   await first.store.flush();

@@ -79,11 +79,11 @@ export const wreck: Scenario = {
     await reaches(site, first, "a", "serving");
     await reaches(site, first, "b", "serving");
     await site.kill(first);
+    site.wrecked.add("a");
     await leaveHalves(site);
     const second = await site.start({ data: "a" });
     await talk(site, second, 2);
     await site.stop(second);
-    site.wrecked.add("a");
     for (const file of await filesBelow(site, "a/mirror.git/objects/pack")) await truncate(file, 0);
     const third = await site.start({ data: "a" });
     await site.commit({ a: "drained", b: "serving" }, port);
