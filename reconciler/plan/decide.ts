@@ -254,7 +254,10 @@ class Draft {
   /** An attempt at a transition that is not wanted any more is over; what it left on the host, the state's check tells. */
   private endOtherAttempt(entry: MachineRecord, { about, open }: Pick<NextResult, "about" | "open">): MachineRecord {
     if (entry.attempt === null || open || this.world.inFlight.has(this.subject.name)) return entry;
-    return about !== null && sameWay(entry.attempt, about) ? entry : { ...entry, attempt: null };
+    if (about !== null && sameWay(entry.attempt, about)) return entry;
+    // While it was open, nothing that the host said of itself was taken in (R3).
+    if (entry.attempt.status === "running") this.wake(this.world.now + 1);
+    return { ...entry, attempt: null };
   }
 
   private next(machine: Machine, entry: MachineRecord): Looked {

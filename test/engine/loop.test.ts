@@ -207,6 +207,22 @@ test("R3: a host whose disk was put back to what it was goes on from there", asy
   assert.equal([rig.hosts.log.slice(3), rig.hosts.marker("a", "chain")], [["a to-c", "a to-d"], "d"]);
 });
 
+test("R3: a host that was set back by hand while an attempt was left open is heard once that is over", async () => {
+  const hosts = new FakeHosts();
+  const first = await start(chainFiles("b"), { hosts });
+  hosts.onStep = () => new Promise(() => {});
+  first.main.push(chainFiles("c"), "d".repeat(40));
+  await first.engine.poll();
+  await first.clock.pass(100);
+  assert.equal([stateOf(first, "a"), hosts.log.length], ["b", 2], "the step to c has begun, and its process is killed");
+  hosts.setByHand("a", "chain", "a");
+  hosts.onStep = () => ({ kind: "ok", output: "" });
+  // The next one is told to leave the host where it was before.
+  const second = await start(chainFiles("b"), { hosts, record: first.record, clock: first.clock });
+  await second.clock.pass(60_000);
+  assert.equal([stateOf(second, "a"), hosts.marker("a", "chain"), hosts.log.length], ["b", "b", 3]);
+});
+
 test("R3: what a look saw that began before a state was entered is not held against that state", async () => {
   const rig = await start(chainFiles("d"));
   const { hosts, clock } = rig;
