@@ -210,6 +210,7 @@ export class SimRemote implements Remote {
   private readonly link: Link;
   private readonly random: Random;
   private readonly heard: (listing: Listing) => void;
+  private readonly waits: (until: number) => void;
 
   constructor(options: {
     readonly world: { readonly time: SimTime; readonly all: AllObjects; readonly server: SimServer };
@@ -220,6 +221,8 @@ export class SimRemote implements Remote {
     readonly random: Random;
     /** Told of each listing that the process gets. */
     readonly heard: (listing: Listing) => void;
+    /** Told of each fetch that waits for an answer which never comes, and until when. */
+    readonly waits: (until: number) => void;
   }) {
     this.world = options.world;
     this.process = options.process;
@@ -228,6 +231,7 @@ export class SimRemote implements Remote {
     this.link = options.link;
     this.random = options.random;
     this.heard = options.heard;
+    this.waits = options.waits;
   }
 
   async list(): Promise<Listing> {
@@ -287,6 +291,7 @@ export class SimRemote implements Remote {
         throw broken(`git ${what} failed (exit 128): fatal: unable to access the remote`);
       }
       if (link.state === "silent") {
+        if (what === "fetch") this.waits(time.now + timeoutMs);
         await time.sleep(timeoutMs);
         throw late();
       }
@@ -294,7 +299,9 @@ export class SimRemote implements Remote {
       const result = await work();
       await time.sleep(random.around(link.meanMs));
       if ((link.state as Link["state"]) !== "up" || random.chance(link.lost)) {
-        await time.sleep(random.chance(0.5) ? 50 : timeoutMs);
+        const ms = random.chance(0.5) ? 50 : timeoutMs;
+        if (what === "fetch") this.waits(time.now + ms);
+        await time.sleep(ms);
         throw late();
       }
       return result;

@@ -128,6 +128,8 @@ export type What =
       readonly to: string | null;
     }
   | { readonly kind: "restored"; readonly branch: "main" | "observed"; readonly to: string }
+  /** A fetch whose answer never comes is given up then. */
+  | { readonly kind: "waits"; readonly process: string; readonly until: number }
   | { readonly kind: "accepted-history"; readonly folder: string; readonly branch: "main" | "observed" }
   /** A reconciler was told what the remote's branches are. */
   | {

@@ -143,6 +143,7 @@ export class SimProcess {
       link: this.link,
       random: random.of("link"),
       heard: ({ main, observed }) => world.note({ kind: "listed", process: name, main, observed }),
+      waits: (until) => world.note({ kind: "waits", process: name, until }),
     });
     const tips = await TipsFile.open(folder.name, disk);
     const say = (text: string): void => world.trace(name, text);

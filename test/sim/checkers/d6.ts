@@ -39,7 +39,10 @@ function judge(history: History, branch: "main" | "observed"): Violation[] {
   const doubted = new Map<string, number>();
   const listed = new Map<string, string>();
   const open = new Set<string>();
+  /** Whether a tip goes on from the one before is known once it was fetched: who waits for that, until when. */
+  const waiting = new Map<string, number>();
   for (const event of history.events) {
+    if (event.kind === "waits") waiting.set(event.process, event.until);
     if (event.kind === "listed" && event[branch] !== null) listed.set(event.process, event[branch]);
     if (event.kind === "listed") note(event, event[branch], { above, followed, doubted });
     forget(event, branch, { followed, doubted, listed });
@@ -53,8 +56,9 @@ function judge(history: History, branch: "main" | "observed"): Violation[] {
     if (event.kind === "began" && event.transition !== null) {
       const key = `${event.process} ${event.host} ${event.machine} ${event.transition.from} ${event.transition.to}`;
       const since = doubted.get(event.process);
+      const known = Math.max(since ?? 0, waiting.get(event.process) ?? 0);
       // What has begun ends.
-      if (since !== undefined && event.at - since > slackMs[branch] && !open.has(key))
+      if (since !== undefined && event.at - known > slackMs[branch] && !open.has(key))
         violations.push({
           promise: "D6",
           at: event.at,
