@@ -146,7 +146,8 @@ export class Site implements AsyncDisposable {
       const host = { host: name, transport: "local", vars, targets: { svc: state } };
       await writeFile(join(this.folder, `hosts/${name}.yaml`), JSON.stringify(host));
     }
-    await git(this.folder, "add", "--all");
+    // What stands beside is the hosts' own, and changes meanwhile.
+    await git(this.folder, "add", "--all", "--", ":!.stateward-hosts");
     await git(this.folder, "commit", "--quiet", "--allow-empty", "-m", `${names.join(", ")} ${state}`);
     return this.push();
   }
