@@ -351,7 +351,7 @@ function printVerified(summary: Summary, findings: readonly Finding[]): void {
   const { commits, epochs, files, signed, unsigned, signers, main } = summary;
   for (const { code, commit, message, remedy } of findings)
     print(`${paint("red", code)} ${commit.slice(0, 12)} ${message}; ${remedy}`);
-  print(`record: ${commits} commits in ${epochs} epochs, ${files} versions of files`);
+  print(`record: ${commits} commits in ${epochs === 1 ? "1 epoch" : `${epochs} epochs`}, ${files} versions of files`);
   const by = signers === null ? "nobody says who may sign them (--signers FILE)" : `judged by ${signers}`;
   print(`signatures: ${signed} commits signed, ${unsigned} not; ${by}`);
   print(`main: ${main === null ? "its settings ask for no signatures" : `${main} commits judged`}`);

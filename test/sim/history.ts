@@ -128,6 +128,7 @@ export type What =
       readonly to: string | null;
     }
   | { readonly kind: "restored"; readonly branch: "main" | "observed"; readonly to: string }
+  | { readonly kind: "clock-set"; readonly process: string }
   /** A fetch whose answer never comes is given up then. */
   | { readonly kind: "waits"; readonly process: string; readonly until: number }
   | { readonly kind: "accepted-history"; readonly folder: string; readonly branch: "main" | "observed" }

@@ -154,6 +154,7 @@ export class Stage implements SimWorld {
         return this.process(act.process).start();
       case "clock-jump":
         this.process(act.process).skew.wallMs += act.byMs;
+        this.note({ kind: "clock-set", process: this.process(act.process).name });
         return;
       case "disk-full": {
         const { disk } = this.process(act.process).folder;

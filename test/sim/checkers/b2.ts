@@ -48,6 +48,8 @@ function replayed(history: History): Violation[] {
       epoch = event.epoch;
       for (const wave of waves) wave.begun.clear();
     }
+    // What is at once is so by a clock: one that was set has put minutes or hours between two losses.
+    if (event.kind === "clock-set") waves.length = 0;
     if (event.kind === "built") {
       const known = record.subjects.get(event.host);
       const isKnown =

@@ -2,7 +2,7 @@
 import { all, type Checker, type Happening, type History, type Violation } from "../history.ts";
 
 /** What was decided, or asked of the remote, before the listing was taken in may still begin. */
-const slackMs = { main: 20_000, observed: 200_000 } as const;
+const slackMs = { main: 30_000, observed: 200_000 } as const;
 
 export const d6: Checker = {
   promise: "D6",
