@@ -8,7 +8,7 @@ import type { Host } from "../model/types.ts";
 import { type ParsedYaml, parseYaml, type YamlPath } from "../model/yaml.ts";
 import { DocumentCache } from "../record/document-cache.ts";
 import { readDocuments } from "../record/documents.ts";
-import type { Git } from "../record/git.ts";
+import { type Git, parentsIn } from "../record/git.ts";
 import { DesiredMirror } from "../record/mirror.ts";
 import { TipsFile } from "../record/tips.ts";
 import { type AuditSource, type MainCommit, openAudit, readMainCommits } from "./audit-source.ts";
@@ -17,7 +17,7 @@ import { explainHost, valuesOf } from "./explained.ts";
 import { createLoader } from "./loader.ts";
 import { paint, print, printJson } from "./output.ts";
 import { version } from "./version.ts";
-import { type GlobalOptions } from "./workspace.ts";
+import type { GlobalOptions } from "./workspace.ts";
 
 interface Blamed extends Explained {
   /** What gave the value; null for what no file says. */
@@ -98,8 +98,7 @@ async function blameOne({ git }: AuditSource, main: string, item: Explained): Pr
 }
 
 async function parentsOf(git: Git, commit: string): Promise<string[]> {
-  const text = (await git.objects.need(commit, "commit")).data.toString();
-  return [...text.slice(0, text.indexOf("\n\n")).matchAll(/^parent ([0-9a-f]{40})$/gm)].map(([, id = ""]) => id);
+  return parentsIn((await git.objects.need(commit, "commit")).data.toString());
 }
 
 /** Where in a document a line is said: the key that the field ends with, where several stand on it. */

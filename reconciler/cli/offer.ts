@@ -28,7 +28,7 @@ import { documentVersion } from "./document-version.ts";
 import { type GitHubCommandOptions, openGitHub } from "./github.ts";
 import { createLoader } from "./loader.ts";
 import { print, printJson } from "./output.ts";
-import { type Workspace } from "./workspace.ts";
+import type { Workspace } from "./workspace.ts";
 
 export interface OfferOptions extends ChangeOptions, GitHubCommandOptions {
   /** Open a pull request in place of editing the folder. */

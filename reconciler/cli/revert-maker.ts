@@ -3,7 +3,7 @@ import type { MadeRevert, RevertMaker } from "../forge/reverts.ts";
 import { Failure } from "../model/failure.ts";
 import { commitObject, writeTree } from "../record/commit.ts";
 import type { CommitSigner } from "../record/commit-signer.ts";
-import type { Git } from "../record/git.ts";
+import { type Git, parentsIn } from "../record/git.ts";
 import { observedRef } from "../record/refs.ts";
 import type { Remote } from "../record/remote.ts";
 import { standingIn } from "../record/take-back.ts";
@@ -86,9 +86,7 @@ async function baseOf(
   there: string,
 ): Promise<string | null> {
   const { git } = options;
-  const text = (await git.objects.need(there, "commit")).data.toString();
-  const head = text.slice(0, text.indexOf("\n\n"));
-  const [base, ...others] = [...head.matchAll(/^parent ([0-9a-f]{40})$/gm)].map(([, id = ""]) => id);
+  const [base, ...others] = parentsIn((await git.objects.need(there, "commit")).data.toString());
   if (base === undefined || others.length > 0 || !(await git.descends(main, base))) return null;
   const change = await changeOnto(options, commit, base);
   if (change === null) return null;

@@ -419,8 +419,9 @@ export class Engine {
   private isContradicted(before: HostReport, after: HostReport): boolean {
     const machines = Object.entries(this.records.get(after.host)?.machines ?? {});
     return machines.some(([name, { state, since }]) => {
+      if ((after.states[name]?.state ?? state) === state) return false;
       const entered = Date.parse(since);
-      return before.at <= entered && entered <= after.at && (after.states[name]?.state ?? state) !== state;
+      return before.at <= entered && entered <= after.at;
     });
   }
 

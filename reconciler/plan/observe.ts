@@ -135,8 +135,7 @@ function observeMachine(
   const claim = report.states[machine.name];
   if (before.attempt?.status === "running" && !isBehind(before, claim)) return { entry: before, why: "" };
   const isOld = claim?.revision === null && lookedBefore(world, before, report);
-  const isLost = lostMarker(world, before, report);
-  if (claim && !isOld && contradicts(before, claim, isLost) && machine.states.has(claim.state)) {
+  if (claim && !isOld && contradicts(world, before, [claim, report]) && machine.states.has(claim.state)) {
     const context = { now: world.now, commit: world.desired.commit, claim };
     return { entry: entered(before, claim.state, machine.initial, context), why: "reported by the host" };
   }
@@ -194,9 +193,14 @@ function noteClaim(entry: MachineRecord, claim: StateClaim): MachineRecord {
 }
 
 /** R3: a claim wins over the record unless its marker is older than the record's, or it says what was said and taken in before. */
-function contradicts(entry: MachineRecord, claim: StateClaim, isLost: boolean): boolean {
+function contradicts(
+  world: World,
+  entry: MachineRecord,
+  [claim, report]: readonly [claim: StateClaim, report: HostReport],
+): boolean {
   if (claim.state === entry.state) return false;
-  return claim.revision === null ? claim.state !== entry.claim : isLost || claim.revision >= entry.revision;
+  if (claim.revision === null) return claim.state !== entry.claim;
+  return claim.revision >= entry.revision || lostMarker(world, entry, report);
 }
 
 /** A state that held for this long before its check failed did hold: what follows is a new trouble, not the old one again. */

@@ -193,9 +193,15 @@ export class Git implements BareRepository {
 
 type Program = readonly [string, ...string[]];
 
-/** First parent in the text of a commit object; null for a root. */
+/** Parents in the text of a commit object. */
+export function parentsIn(commit: string): string[] {
+  const head = commit.slice(0, commit.indexOf("\n\n"));
+  return [...head.matchAll(/^parent ([0-9a-f]{40})$/gm)].map(([, id = ""]) => id);
+}
+
+/** The first of them; null for a root. */
 export function parentOf(commit: string): string | null {
-  return /^parent ([0-9a-f]{40})$/m.exec(commit.slice(0, commit.indexOf("\n\n")))?.[1] ?? null;
+  return parentsIn(commit)[0] ?? null;
 }
 
 /** Message in the text of a commit object. */

@@ -42,9 +42,12 @@ export async function readStateFolder(folder: string): Promise<SourceFile[]> {
  * everything is a program, as some that are shared are, that says nothing.
  */
 export async function oddEntriesIn(folder: string): Promise<Problem[]> {
-  const modes = new Map<string, string>();
-  for (const top of statePaths)
-    for (const [path, isLink] of await listEntries(folder, top)) modes.set(path, await modeOf(folder, path, isLink));
+  const entries = (await Promise.all(statePaths.map((top) => listEntries(folder, top)))).flat();
+  const modes = new Map(
+    await Promise.all(
+      entries.map(async ([path, isLink]): Promise<[string, string]> => [path, await modeOf(folder, path, isLink)]),
+    ),
+  );
   const read = [...modes].filter(([path]) => isStatePath(path));
   const isModeless = read.length > 1 && read.every(([, mode]) => mode === programMode);
   const odd = [...modes].flatMap(([path, mode]) => oddEntry(path, isModeless ? fileMode : mode) ?? []);

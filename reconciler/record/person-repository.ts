@@ -151,9 +151,7 @@ export class PersonRepository {
 
   private async changesOf(commit: string): Promise<string> {
     const [before, after] = [`${commit}^1^{tree}`, `${commit}^{tree}`];
-    const made = await diffTrees(this.git.objects, { before, after }, () => true);
-    const undone = await diffTrees(this.git.objects, { before: after, after: before }, () => true);
-    return JSON.stringify([made, undone]);
+    return JSON.stringify(await diffTrees(this.git.objects, { before, after }, () => true));
   }
 
   close(): void {

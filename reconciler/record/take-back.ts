@@ -8,7 +8,7 @@ import type { ProposedFile } from "./commit.ts";
 import type { Git } from "./git.ts";
 import { statePaths } from "./mirror.ts";
 import { objectId } from "./pack.ts";
-import { fileMode, parseTree, programMode } from "./tree.ts";
+import { fileMode, parseTree, programMode, type TreeItem } from "./tree.ts";
 import { diffTrees } from "./tree-diff.ts";
 
 /** A file as it stands where the commit is taken back. */
@@ -47,21 +47,17 @@ export interface TakenBack {
 export async function takeBack(git: Git, { commit, since: wanted, standing }: TakeBackOrder): Promise<TakenBack> {
   const since = wanted ?? (await parentIn(git, commit));
   const trees = { before: `${commit}^{tree}`, after: `${since}^{tree}` };
-  const isRead = (name: string): boolean => statePaths.includes(name);
-  const changes = await diffTrees(git.objects, trees, isRead);
-  const made = await diffTrees(git.objects, { before: trees.after, after: trees.before }, isRead);
-  const lefts = new Map(made.map(({ path, item }) => [path, item]));
+  const changes = await diffTrees(git.objects, trees, (name) => statePaths.includes(name));
   const others = await diffTrees(git.objects, trees, (name) => !statePaths.includes(name));
   const files: ProposedFile[] = [];
   const conflicts: Conflict[] = [];
-  for (const { path, item } of changes) {
+  for (const { path, item, before: left } of changes) {
     if (item !== null && item.mode !== "100644" && item.mode !== "100755")
       throw new Failure("invalid", `${path} was no regular file before`, {
         reason: "NotAFile",
         hint: "take it back by hand",
       });
     const now = await standing(path);
-    const left = lefts.get(path) ?? null;
     if (isSame(now, item)) continue;
     if (isSame(now, left)) files.push(item === null ? { path, content: null } : { path, id: item.id, mode: item.mode });
     else if (now === null || left === null || item === null) conflicts.push({ path, line: null });
@@ -96,11 +92,19 @@ async function parentIn(git: Git, commit: string): Promise<string> {
 
 /** The files of a commit, as what stands. */
 export function standingIn(git: Git, commit: string): TakeBackOrder["standing"] {
+  // A folder may have as many files as there are hosts, and all of them may be asked for.
+  const folders = new Map<string, ReadonlyMap<string, TreeItem>>();
+  const itemsIn = async (folder: string): Promise<ReadonlyMap<string, TreeItem>> => {
+    const known = folders.get(folder);
+    if (known !== undefined) return known;
+    const tree = await git.objects.read(`${commit}:${folder}`);
+    const items = new Map(tree?.type === "tree" ? parseTree(tree.data).map((item) => [item.name, item]) : []);
+    folders.set(folder, items);
+    return items;
+  };
   return async (path) => {
     const slash = path.lastIndexOf("/");
-    const folder = await git.objects.read(`${commit}:${path.slice(0, Math.max(slash, 0))}`);
-    const items = folder?.type === "tree" ? parseTree(folder.data) : [];
-    const item = items.find(({ name }) => name === path.slice(slash + 1));
+    const item = (await itemsIn(path.slice(0, Math.max(slash, 0)))).get(path.slice(slash + 1));
     const object = item === undefined ? null : await git.objects.read(item.id);
     return item !== undefined && object?.type === "blob" ? { ...object, mode: item.mode } : null;
   };

@@ -7,6 +7,8 @@ import { isFolder, joined, parseTree, type TreeItem } from "./tree.ts";
 export interface TreeChange {
   readonly path: string;
   readonly item: TreeItem | null;
+  /** What the first of them has there; null for nothing, or for a folder. */
+  readonly before: TreeItem | null;
 }
 
 interface Pair {
@@ -56,8 +58,9 @@ function compare(
   const was = before !== null && isFolder(before) ? before.id : null;
   const is = after !== null && isFolder(after) ? after.id : null;
   if (was !== null || is !== null) next.push({ path, before: was, after: is });
-  if (before !== null && was === null && (after === null || is !== null)) changes.push({ path, item: null });
-  if (after !== null && is === null) changes.push({ path, item: after });
+  const file = was === null ? before : null;
+  if (file !== null && (after === null || is !== null)) changes.push({ path, item: null, before: file });
+  if (after !== null && is === null) changes.push({ path, item: after, before: file });
 }
 
 async function readTrees(objects: Objects, level: readonly Pair[]): Promise<Map<string, Buffer>> {
