@@ -41,10 +41,14 @@ function judge(history: History, branch: "main" | "observed"): Violation[] {
   const open = new Set<string>();
   /** Whether a tip goes on from the one before is known once it was fetched: who waits for that, until when. */
   const waiting = new Map<string, number>();
+  let isBack = false;
   for (const event of history.events) {
+    if ((event.kind === "rewound" || event.kind === "restored") && event.branch === branch)
+      isBack = event.kind === "rewound";
     if (event.kind === "waits") waiting.set(event.process, event.until);
     if (event.kind === "listed" && event[branch] !== null) listed.set(event.process, event[branch]);
-    if (event.kind === "listed") note(event, event[branch], { above, followed, doubted });
+    // An answer that comes after the branch was put back may be contradicted by what is fetched next.
+    if (event.kind === "listed" && isBack) note(event, event[branch], { above, followed, doubted });
     forget(event, branch, { followed, doubted, listed });
     // What it has written, or written under, it has followed.
     const tip = event.kind !== "pushed" ? null : branch === "main" ? event.desired : event.commit;
