@@ -17,7 +17,8 @@ function isKept(history: History, process: string, from: number): boolean {
     if (event.at < from) continue;
     if (event.kind === "started" && event.process === process && event.fresh) return false;
     if (event.kind === "pushed" && event.process !== process) return false;
-    if (event.kind === "rest") return event.leader === process;
+    // One that started, and was not answered yet, has no commit in force, and has not read what it has kept.
+    if (event.kind === "rest") return event.leader === process && event.inForce !== null;
   }
   return false;
 }
