@@ -27,7 +27,9 @@ const sliceMs = 60_000;
 const restSlices = 4;
 /** Nothing is done for so long: what is not in its target by then is parked, and waits for nothing that time would bring. */
 const stuckMs = 11 * 60_000;
+/** More events than this are taken for something that runs in a circle; a large fleet that is looked at every 5 s has its share of them. */
 const stepsMax = 400_000;
+const stepsMaxPerHost = 10_000;
 
 export interface Played extends History {
   readonly scenario: Scenario;
@@ -103,6 +105,10 @@ export class Stage implements SimWorld {
     if (this.traces) this.lines.push(`${String(this.time.now).padStart(8)} ${process} ${text}`);
   }
 
+  private stepsMax(): number {
+    return Math.max(stepsMax, stepsMaxPerHost * this.hosts.hosts.size);
+  }
+
   async run(): Promise<void> {
     const { scenario, time } = this;
     this.people.begin(scenario.repository);
@@ -110,7 +116,7 @@ export class Stage implements SimWorld {
     for (const [index, process] of this.processes.entries()) time.after(index * 700, () => process.start());
     for (const { at, act } of scenario.script) time.after(at, () => this.act(act));
     this.reports();
-    await time.pass(scenario.actsMs, stepsMax);
+    await time.pass(scenario.actsMs, this.stepsMax());
     if (scenario.isLiveness) await this.comeToRest();
     await settled();
     for (const end of this.unanswered) end("unknown", "the end");
@@ -396,7 +402,7 @@ export class Stage implements SimWorld {
     let acts = this.events.length;
     let actedAt = this.time.now;
     while (this.time.now < end && rest < restSlices && this.time.now - actedAt < stuckMs) {
-      await this.time.pass(this.time.now + sliceMs, stepsMax);
+      await this.time.pass(this.time.now + sliceMs, this.stepsMax());
       if (this.events.slice(acts).some(({ kind }) => kind === "began" || kind === "marked" || kind === "pushed"))
         actedAt = this.time.now;
       acts = this.events.length;
