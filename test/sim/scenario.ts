@@ -121,7 +121,7 @@ export function scenarioOf(seed: string, isLiveness: boolean): Scenario {
   const actsMs = size.whole(60, 240) * 1000;
   const rates = random.of("rates");
   const sometimes = (most: number): number => (rates.chance(0.5) ? 0 : rates.next() * most);
-  return {
+  return withPast(random, {
     seed,
     isLiveness,
     repository,
@@ -137,7 +137,7 @@ export function scenarioOf(seed: string, isLiveness: boolean): Scenario {
     twice: sometimes(0.3),
     actsMs,
     script: scriptOf(random, { repository, processCount, actsMs }),
-  };
+  });
 }
 
 function processSketch(random: Random): ProcessSketch {
@@ -180,6 +180,37 @@ function scriptOf(random: Random, stage: Stage): Timed[] {
     return { at: own.whole(0, stage.actsMs), act: actOf(draw(own), own, { ...stage, index }) };
   });
   return script.toSorted((a, b) => a.at - b.at);
+}
+
+/** Most fleets are older than their troubles: time in which hosts come up, before anything happens. */
+const comeUpMs = 180_000;
+const legMs = 40_000;
+
+/** Now and then the acts begin when the hosts have come up; of these, some are round trips besides. */
+function withPast(random: Random, scenario: Scenario): Scenario {
+  const trip = random.of("round-trip");
+  const isTrip = trip.chance(0.12);
+  if (!isTrip && !random.of("come-up").chance(0.15)) return scenario;
+  const script = scenario.script.map((timed): Timed => ({ ...timed, at: comeUpMs + timed.at }));
+  const later = { ...scenario, actsMs: comeUpMs + scenario.actsMs, script };
+  return isTrip ? withRoundTrip(trip, later) : later;
+}
+
+/** A few hosts are led to and fro, and then rebuilt, so that what was applied has a loop to be left out (R4). The other acts come in between. */
+function withRoundTrip(random: Random, { actsMs, script, ...scenario }: Scenario): Scenario {
+  const hosts = random.some(scenario.repository.hosts, random.whole(1, 3)).map(({ name }) => name);
+  const legs = random.whole(2, 5);
+  const at = (leg: number): number => comeUpMs + leg * legMs;
+  const trip = Array.from({ length: legs }, (_, leg): Timed => {
+    const target = leg % 2 === 0 ? "alt" : "rest";
+    return { at: at(leg), act: { kind: "retarget", hosts, target, acknowledges: true } };
+  });
+  const rebuilds = hosts.map((host): Timed => ({ at: at(legs), act: { kind: "rebuild", host } }));
+  return {
+    ...scenario,
+    actsMs: Math.max(actsMs, at(legs + 1)),
+    script: [...script, ...trip, ...rebuilds].toSorted((a, b) => a.at - b.at),
+  };
 }
 
 // oxlint-disable-next-line max-lines-per-function -- a table: one line a kind

@@ -135,6 +135,35 @@ export const reconciling: readonly Canary[] = [
     ],
   },
   {
+    name: "replay-with-loops",
+    what: "a rebuilt host is led through every state that it was ever in",
+    promises: ["R4"],
+    mode: "safety",
+    seedsMax: 400,
+    edits: [
+      {
+        file: "reconciler/plan/transition.ts",
+        find: "withoutLoops([...entry.applied, step], (item) => item.state)",
+        replace: "[...entry.applied, step]",
+      },
+      {
+        file: "reconciler/plan/observe.ts",
+        find: "withoutLoops([...entry.applied.map(({ state }) => state), ...entry.replay], (state) => state)",
+        replace: "[...entry.applied.map(({ state }) => state), ...entry.replay]",
+      },
+      {
+        file: "reconciler/plan/transition.ts",
+        find: "entry.replay.slice(entry.replay.lastIndexOf(state) + 1)",
+        replace: "entry.replay.slice(entry.replay.indexOf(state) + 1)",
+      },
+      {
+        file: "reconciler/model/record.ts",
+        find: "return replay.length === 0 ? replay : replay.slice(replay.lastIndexOf(state) + 1);",
+        replace: "return replay[0] === state ? replay.slice(1) : replay;",
+      },
+    ],
+  },
+  {
     name: "backoff-without-wake-up",
     what: "nobody looks again when the wait before a retry is over",
     promises: ["L1"],

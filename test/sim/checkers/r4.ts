@@ -98,7 +98,7 @@ function born(
   for (const [machine, { applied }] of Object.entries(known?.machines ?? {})) {
     const recorded = withoutLoops(applied.map(({ state }) => state));
     const versions = walked.get(`${host} ${known?.incarnation} ${machine}`) ?? [];
-    const from = versions.findIndex((version) => version.join(" ") === recorded.join(" "));
+    const from = versions.findLastIndex((version) => version.join(" ") === recorded.join(" "));
     ways.set(machine, [recorded, ...versions.slice(Math.max(0, from))]);
   }
   return { incarnation, ways, marked: new Map(), marker: new Map(), isFree: known?.incarnation == null };
