@@ -40,16 +40,21 @@ export const l1: Checker = {
           : [{ host, machine, target, entry, reason: ready?.reason ?? "", message: ready?.message ?? "" }];
       }),
     );
-    const isBraked = (memory.get("@fleet")?.holds ?? []).length > 0;
-    const parked = stuck.filter((item) => isParked(item) || isOutOfRoom(item, desired, { hosts: rest.hosts, memory }));
-    return stuck.flatMap((item) => {
-      const waitsForOthers = othersReasons.has(item.reason) && (parked.length > 0 || isBraked);
-      if (parked.includes(item) || waitsForOthers) return [];
-      const { host, machine, target, entry, reason, message } = item;
-      return [
+    const explained = stuck.filter(
+      (item) => isParked(item) || isOutOfRoom(item, desired, { hosts: rest.hosts, memory }),
+    );
+    // Who waits for others waits for one that is parked, or for one that waits for such a one.
+    for (let known = -1; known < explained.length; ) {
+      known = explained.length;
+      explained.push(
+        ...stuck.filter((item) => !explained.includes(item) && explained.some((other) => mayWaitFor(item, other))),
+      );
+    }
+    return stuck
+      .filter((item) => !explained.includes(item))
+      .map(({ host, machine, target, entry, reason, message }) =>
         fail(`${host.name} is in ${entry?.state ?? "no state"}, target ${target} (${machine}): ${reason}: ${message}`),
-      ];
-    });
+      );
   },
 };
 
@@ -62,8 +67,14 @@ interface Stuck {
   readonly message: string;
 }
 
-/** Reasons that name others: one of them must be parked. */
-const othersReasons = new Set(["GuardWaiting", "RolloutWaiting", "FleetBusy", "Queued", "BarrierWaiting"]);
+/** Reasons that name others: those of the same machine, or of the whole fleet. */
+const machineReasons = new Set(["GuardWaiting", "RolloutWaiting", "BarrierWaiting"]);
+const fleetReasons = new Set(["FleetBusy", "Queued"]);
+
+function mayWaitFor({ reason, machine }: Stuck, other: Stuck): boolean {
+  return fleetReasons.has(reason) || (machineReasons.has(reason) && other.machine === machine);
+}
+
 /** Reasons that name a person's word, beyond those that stand as Stalled. */
 const personsReasons = new Set([
   "Held",
