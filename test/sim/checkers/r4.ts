@@ -13,8 +13,6 @@ interface Life {
   /** By machine: the ways that may be followed, and how far the host has come. */
   readonly ways: ReadonlyMap<string, readonly (readonly string[])[]>;
   readonly marked: Map<string, string[]>;
-  /** By machine: who brought the host to its last state. */
-  readonly marker: Map<string, string>;
   isFree: boolean;
 }
 
@@ -43,11 +41,12 @@ function judge(history: History): Violation[] {
     walked.set(key, [...before, withoutLoops([...(before.at(-1) ?? []), event.state])]);
     const own = lives.get(event.host);
     if (!own || own.isFree || own.incarnation !== event.incarnation) continue;
-    const states = own.marked.get(event.machine) ?? [];
-    // One that was deposed while its step ran brings the host to the same state again.
-    if (states.at(-1) === event.state && own.marker.get(event.machine) !== event.process) continue;
-    const marked = [...states, event.state];
-    own.marker.set(event.machine, event.process);
+    // One that was deposed, and cannot know it yet, replays what it knows; and both go on from where the other has brought the host.
+    if (record.tip?.process !== event.process) {
+      own.isFree = true;
+      continue;
+    }
+    const marked = [...(own.marked.get(event.machine) ?? []), event.state];
     own.marked.set(event.machine, marked);
     const ways = own.ways.get(event.machine) ?? [];
     const machines = versions.filter(({ name }) => name === event.machine);
@@ -101,7 +100,7 @@ function born(
     const from = versions.findLastIndex((version) => version.join(" ") === recorded.join(" "));
     ways.set(machine, [recorded, ...versions.slice(Math.max(0, from))]);
   }
-  return { incarnation, ways, marked: new Map(), marker: new Map(), isFree: known?.incarnation == null };
+  return { incarnation, ways, marked: new Map(), isFree: known?.incarnation == null };
 }
 
 /** The host for which something else than a replay may come first: a person's word, or a state that was lost otherwise. */
