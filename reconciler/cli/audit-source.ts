@@ -166,15 +166,21 @@ export interface Moment {
 export async function momentOf(source: AuditSource, text: string, nowMs: number): Promise<Moment> {
   const ms = parseTime(text, nowMs);
   const commit = ms === null ? await namedCommit(source, text) : await commitAt(source, source.observed, ms);
-  if (commit === null) {
-    throw new Failure("invalid", `nothing was recorded yet at ${text}`, {
-      reason: "BeforeRecord",
-      hint: "stateward log --limit 1 shows the latest; the record may go on in an archive that this repository does not have",
-    });
-  }
+  if (commit === null) throw await beforeRecord(source, text);
   const object = await source.git.objects.need(commit, "commit");
   const seconds = /^committer .* (\d{1,12}) [+-]\d{4}$/m.exec(object.data.toString())?.[1];
   return { commit, at: isoTime(Number(seconds ?? 0) * 1000) };
+}
+
+/** Where the record begins, as far as it is there: the next question is asked of a time after that. */
+async function beforeRecord({ git, observed }: AuditSource, text: string): Promise<Failure> {
+  const [first = ""] = (await git.run(["rev-list", "--max-parents=0", "--first-parent", observed])).split("\n", 1);
+  const { data } = await git.objects.need(first, "commit");
+  const begins = isoTime(Number(/^committer .* (\d{1,12}) [+-]\d{4}$/m.exec(data.toString())?.[1] ?? 0) * 1000);
+  return new Failure("invalid", `nothing was recorded yet at ${text}: the record begins at ${begins}`, {
+    reason: "BeforeRecord",
+    hint: "give a later time; what is older may stand in an archive that this repository does not have (observed-archive/...)",
+  });
 }
 
 async function commitAt(source: AuditSource, tip: string, ms: number): Promise<string | null> {
@@ -189,7 +195,7 @@ async function commitAt(source: AuditSource, tip: string, ms: number): Promise<s
   return (await git.resolve(archived.commit)) === null ? null : commitAt(source, archived.commit, ms);
 }
 
-async function namedCommit({ git, observed }: AuditSource, text: string): Promise<string | null> {
+async function namedCommit({ git, observed }: AuditSource, text: string): Promise<string> {
   if (!/^[0-9a-f]{7,40}$/.test(text)) {
     throw new Failure("invalid", `neither a time nor a commit: ${text}`, {
       reason: "Usage",
@@ -197,9 +203,18 @@ async function namedCommit({ git, observed }: AuditSource, text: string): Promis
     });
   }
   const id = await git.resolve(`${text}^{commit}`);
-  if (id === null) return null;
+  if (id === null) {
+    throw new Failure("invalid", `no commit is called ${text} here`, {
+      reason: "NoCommit",
+      hint: "stateward log names those of both branches; git fetch gets those that this clone has not",
+    });
+  }
   if (await git.descends(observed, id)) return id;
   const args = ["log", "-1", "--first-parent", "--format=%H", "--fixed-strings", `--grep=Desired: ${id}`, observed];
   const found = (await git.run(args)).trim();
-  return found === "" ? null : found;
+  if (found !== "") return found;
+  throw new Failure("invalid", `nothing was recorded while ${text} was in force`, {
+    reason: "NeverInForce",
+    hint: "stateward log names the commits of main that were",
+  });
 }

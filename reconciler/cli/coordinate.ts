@@ -2,7 +2,7 @@
 import { userInfo } from "node:os";
 import { formatDuration } from "../model/duration.ts";
 import { Failure } from "../model/failure.ts";
-import type { FleetView, RolloutView, WhyView } from "../model/ports.ts";
+import type { FleetView, RolloutView, SubjectView, WhyView } from "../model/ports.ts";
 import { fleetView, whyView } from "../plan/fleet-view.ts";
 import { whyLines } from "../plan/why.ts";
 import { type Api, findApi, needApi } from "./api.ts";
@@ -52,8 +52,19 @@ export async function release(options: ByOptions, select: string): Promise<numbe
   const api = await needApi(openWorkspace(options));
   const released = await api.post<{ select: string }>("/v1/releases", { select, by: nameOf(options) });
   if (options.json) printJson(released);
-  else print(`${released.select} is released`);
+  else {
+    print(`${released.select} is released`);
+    const still = await stillHeld(api, released.select);
+    if (still !== null) print(`  but it is still ${still}`);
+  }
   return 0;
+}
+
+/** How a host is held by another hold than the one that was lifted; null where it is free, or no host is meant. */
+async function stillHeld(api: Api, select: string): Promise<string | null> {
+  const [, name] = /^host\/(.+)$/.exec(select) ?? [];
+  if (name === undefined) return null;
+  return (await api.get<SubjectView>(`/v1/hosts/${encodeURIComponent(name)}`).catch(() => null))?.held ?? null;
 }
 
 /** stateward approve COMMIT: a person's word for a commit that moves or removes many hosts. */
@@ -79,8 +90,10 @@ export interface BrakeOptions extends ByOptions {
 export async function releaseBrake(options: BrakeOptions): Promise<number> {
   const api = await needApi(openWorkspace(options));
   const { reason } = options;
+  const { braked } = await api.get<FleetView>("/v1/fleet");
   await api.post("/v1/brake-releases", { by: nameOf(options), reason });
   if (options.json) printJson({ released: true });
+  else if (braked === null) print("the brake was not on; what was lost until now is not counted again");
   else print("the brake is released: healing goes on");
   return 0;
 }

@@ -44,7 +44,7 @@ export async function check(options: CheckOptions): Promise<number> {
     for (const problem of problems) print(shown(problem));
     const { hosts, groups, machines } = repository;
     print(
-      `${files.length} files, ${machines.size} machines, ${hosts.size} hosts, ${groups.size} groups: ${bad ? `${problems.length} problems` : "no errors"}`,
+      `${files.length} files, ${machines.size} machines, ${hosts.size} hosts, ${groups.size} groups: ${bad ? countOf(problems) : "no errors"}`,
     );
   }
   return bad ? 1 : 0;
@@ -61,6 +61,8 @@ function paintProblem(problem: Problem): string {
   return paint(problem.severity === "error" ? "red" : "yellow", formatProblem(problem));
 }
 
+const countOf = ({ length }: readonly Problem[]): string => (length === 1 ? "1 problem" : `${length} problems`);
+
 /** A folder's files and what they say. Throws a Failure, after the problems, where there are errors. */
 export async function loadFolder(
   folder: string,
@@ -69,7 +71,7 @@ export async function loadFolder(
   const loaded = createLoader().load(files);
   if (!hasErrors(loaded.problems)) return { files, loaded };
   for (const problem of loaded.problems) process.stderr.write(`${formatProblem(problem)}\n`);
-  throw new Failure("invalid", `the folder has ${loaded.problems.length} problems`, {
+  throw new Failure("invalid", `the folder has ${countOf(loaded.problems)}`, {
     reason: "Problems",
     hint: "mend them; stateward check shows them again",
   });
@@ -264,7 +266,7 @@ function leaderText({ role, leader, epoch, behindMs, unpushed }: Health["record"
   const here = role === "leading" ? ", this reconciler" : role === "standby" ? "; this reconciler stands by" : "";
   const behind =
     behindMs > recordLimits.onceBehindMs ? paint("red", `, not pushed for ${Math.round(behindMs / 1000)} s`) : "";
-  return `record: epoch ${leader?.epoch ?? epoch}, leader ${who}${here}${unpushed > 0 ? `, ${unpushed} changes to push` : ""}${behind}`;
+  return `record: epoch ${leader?.epoch ?? epoch}, leader ${who}${here}${unpushed > 0 ? `, ${unpushed} ${unpushed === 1 ? "change" : "changes"} to push` : ""}${behind}`;
 }
 
 function statusRow(subject: SubjectView, machine: SubjectView["machines"][number], messageMax: number): string[] {
@@ -298,7 +300,10 @@ export interface HistoryOptions extends GlobalOptions {
 export async function history(options: HistoryOptions, name: string): Promise<number> {
   const limit = Number(options.limit);
   if (!Number.isInteger(limit) || limit < 1)
-    throw new Failure("invalid", `not a number of commits: ${options.limit}`, { reason: "BadLimit" });
+    throw new Failure("invalid", `not a number of commits: ${options.limit}`, {
+      reason: "Usage",
+      hint: "give one from 1, such as --limit 100",
+    });
   const commits = await readSubjectHistory(await openAudit(options), name, { commitsMax: limit });
   const entries = commits.map((item) => ({ ...item, lines: linesAbout(name, item) }));
   if (entries.length === 0) throw unknown(name);

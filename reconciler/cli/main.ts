@@ -24,6 +24,12 @@ const program = new Command("stateward")
   .option("--json", "machine-readable output")
   .showSuggestionAfterError()
   .configureHelp({ showGlobalOptions: true })
+  .addHelpText(
+    "after",
+    `
+When something is wrong: stateward status, then stateward why HOST and stateward log HOST.
+Exit status: 0 done, 1 failed, 2 wrong usage, 3 plan has changes (with --exit-code).`,
+  )
   .exitOverride();
 
 // Whoever reads has read enough, as head does.
@@ -371,13 +377,25 @@ add("outage", "destroy the local hosts of a region, as the loss of a data centre
   .action(async (_options, command: Command) => done((await import("./act.ts")).outage(all(command))));
 
 try {
-  await program.parseAsync();
+  await program.parseAsync(withWholeTimes(process.argv));
 } catch (error) {
   exit = await failed(error);
 }
 // A remote that does not answer must not keep a reconciler that has ended.
 if (endsAtOnce) process.exit(exit);
 process.exitCode = exit;
+
+/** `2h ago` is one time, also where nobody has put it in quotes. */
+function withWholeTimes(words: readonly string[]): string[] {
+  return words.flatMap((word, index) => {
+    if (word === "ago" && isAmount(words[index - 1])) return [];
+    return [words[index + 1] === "ago" && isAmount(word) ? `${word} ago` : word];
+  });
+}
+
+function isAmount(word: string | undefined): boolean {
+  return /^(?:--[a-z]+=)?\d{1,6}[smhdw]$/.test(word ?? "");
+}
 
 /** What holds two dots in a row is a range of commits, and stands alone. */
 async function planOrPropose(command: Command, names: readonly string[]): Promise<number> {

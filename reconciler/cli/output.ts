@@ -71,7 +71,7 @@ export function eventLine(event: EngineEvent): string | null {
     case "refused":
       return paint(
         "red",
-        `commit ${event.commit.slice(0, 8)} has ${event.problems} problems: the last good one stays in force (stateward status shows them)`,
+        `commit ${event.commit.slice(0, 8)} has ${event.problems === 1 ? "1 problem" : `${event.problems} problems`}: the last good one stays in force (stateward status shows them)`,
       );
     case "rebuilt":
       return paint(

@@ -4,7 +4,7 @@ import { join, resolve } from "node:path";
 import { pino } from "pino";
 import { runProcess } from "../adapters/process.ts";
 import { isoTime } from "../model/duration.ts";
-import { messageOf } from "../model/failure.ts";
+import { Failure, messageOf } from "../model/failure.ts";
 import type { EngineEvent } from "../model/ports.ts";
 import { formatProblem } from "../model/problem.ts";
 import { readyOf } from "../plan/conditions.ts";
@@ -33,6 +33,7 @@ export interface RunOptions extends GlobalOptions, ForgeOptions {
 /** Runs until a signal, or with `--once` until the fleet is at rest. Resolves to the exit status. */
 export async function run(options: RunOptions): Promise<number> {
   const workspace = openWorkspace(options);
+  if (workspace.embedded) await mustBeStateFolder(workspace);
   const unlock = await takeLock(workspace.data);
   try {
     if (workspace.embedded) await prepareOrigin(workspace);
@@ -54,6 +55,15 @@ export async function run(options: RunOptions): Promise<number> {
     await rm(join(workspace.data, "run.json"), { force: true });
     await unlock();
   }
+}
+
+/** A mistyped folder must not become a repository of its own, with a reconciler that has nothing to do. */
+async function mustBeStateFolder({ folder, remote }: Workspace): Promise<void> {
+  if ((await exists(join(folder, "stateward.yaml"))) || (await exists(remote))) return;
+  throw new Failure("invalid", `${folder} is no state repository: it has no stateward.yaml`, {
+    reason: "NoFolder",
+    hint: "name its folder with --folder, or make a new one there: stateward init",
+  });
 }
 
 /** From a start to its end: an exit status, or that another is to be started, because this one does not lead any more. */
@@ -244,6 +254,7 @@ function watch(
       else if (!options.once) return;
       else if (started && ready === total && trouble === null) finish(0);
       else if (first || quiet >= quietLooks || performance.now() > deadline) {
+        if (performance.now() > deadline) process.stderr.write(`not at rest after ${options.timeout} s (--timeout)\n`);
         explain(reconciler);
         finish(1);
       }
@@ -262,6 +273,11 @@ function explain(reconciler: Reconciler): void {
   if (trouble) {
     const problems = trouble.problems.map((problem) => `  ${formatProblem(problem)}\n`).join("");
     process.stderr.write(shown(`${trouble.message}\n${problems}`));
+  }
+  const { role, leader } = reconciler.engine.recordStatus();
+  if (role === "standby") {
+    const who = leader === null ? "another reconciler" : leader.host;
+    process.stderr.write(shown(`this reconciler stands by while ${who} leads: stateward status shows the record\n`));
   }
   for (const view of reconciler.fleet.subjects()) {
     for (const { machine, state, target, conditions } of view.machines) {

@@ -147,7 +147,7 @@ export async function openRecordMirror(workspace: Workspace): Promise<RecordMirr
   if (workspace.embedded && !(await exists(workspace.remote))) {
     throw new Failure("invalid", `there is no repository in ${workspace.remote}`, {
       reason: "NoRepository",
-      hint: "start the reconciler first (stateward run), or name one with --repository",
+      hint: "start the reconciler first (stateward run), or name the folder with --folder or the remote with --repository",
     });
   }
   const dir = join(workspace.data, "view.git");

@@ -219,7 +219,7 @@ test("log says who, what, why, with which pull request and in which run, failed 
 
 test("at gives the fleet of any time, and diff what changed, by times and by commits of either branch", async () => {
   await using dir = await tempFolder();
-  const { folder, main, observed } = await tell(dir.path);
+  const { folder, main, inside, observed } = await tell(dir.path);
   interface At {
     commit: string;
     desired: string;
@@ -237,7 +237,16 @@ test("at gives the fleet of any time, and diff what changed, by times and by com
     "a.b is held by cleo since 2026-11-21T11:00:00Z: smells burnt",
   );
   const before = await cli(folder, "at", "2026-11-19");
-  assert.equal([before.exit, /nothing was recorded yet/.test(before.stderr)], [1, true]);
+  assert.is(before.exit, 1);
+  assert.match(before.stderr, "nothing was recorded yet at 2026-11-19: the record begins at 2026-11-20T10:00:00.000Z");
+  assert.match((await cli(folder, "at", "deadbee")).stderr, "no commit is called deadbee here");
+  const never = await cli(folder, "at", inside);
+  assert.match(never.stderr, `nothing was recorded while ${inside} was in force`);
+  for (const words of [["at"], ["diff", "now"], ["diff", "2h", "ago"], ["log", "--since"]]) {
+    const { exit, stderr } = await cli(folder, ...words, "99w", "ago");
+    assert.not.match(stderr, /too many|called ago|time nor a commit: ago/, words.join(" "));
+    assert.is(exit, words[0] === "log" ? 0 : 1, `${words.join(" ")}: ${stderr}`);
+  }
   interface Diffed {
     from: { desired: string };
     to: { desired: string };

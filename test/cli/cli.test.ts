@@ -88,6 +88,16 @@ test("no colours where there is no terminal", async () => {
   for (const args of [["check"], ["plan"]]) assert.not.match((await cli(dir.path, ...args)).stdout, "\u001b");
 });
 
+test("run in a folder that is no state repository is refused, and leaves nothing there", async () => {
+  await using dir = await tempFolder();
+  for (const folder of [dir.path, join(dir.path, "mistyped")]) {
+    const { exit, stderr } = await cli(folder, "run", "--once", "--listen", `127.0.0.1:${await freePort()}`);
+    assert.is(exit, 1);
+    assert.match(stderr, /is no state repository: it has no stateward\.yaml\n.*--folder.*stateward init/);
+  }
+  assert.equal(await readdir(dir.path), []);
+});
+
 test("graph draws Mermaid and SVG; an unknown machine names the nearest", async () => {
   await using dir = await tempFolder();
   await cli(dir.path, "init");

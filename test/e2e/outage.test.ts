@@ -98,7 +98,7 @@ test("D4: a bad commit changes nothing, is shown with its problems, and stays ou
     run("git", ["-C", work, "-c", "user.name=Ana", "-c", "user.email=ana@example.org", ...args]);
   await git("commit", "--quiet", "--all", "-m", "Break it");
   await git("push", "--quiet");
-  await first.says("has 1 problems");
+  await first.says("has 1 problem:");
   const status = await cli(example.folder, "status");
   assert.is(status.exit, 1);
   assert.match(status.stdout, /hosts\/git-2\.yaml:\d+:1 SW101 unknown key tragets; did you mean targets\?/);
