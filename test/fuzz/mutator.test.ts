@@ -95,6 +95,8 @@ test("the program runs one file, searches for its time, and says how to use it",
   assert.match(short.output, /argument: \d{3,} runs, .* inputs kept\n0 found/);
   assert.is((await fuzz("--target", "nothing")).exit, 2);
   assert.is((await fuzz("--minutes", "0")).exit, 2);
+  const missing = await fuzz("--target", "guard", "--file", join(dir.path, "none"), "--out", join(dir.path, "out"));
+  assert.equal([missing.exit, /FOUND/.test(missing.output)], [2, false], missing.output);
   assert.match((await fuzz("--help")).output, "--target NAME");
   assert.equal((await readdir(dir.path)).toSorted(), ["in"]);
   assert.is(await readFile(file, "utf8"), 'host.name == "a"');

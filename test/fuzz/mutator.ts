@@ -130,6 +130,15 @@ function readSlot(slot: string): Buffer {
   return bytes.subarray(8, 8 + Number(bytes.subarray(0, 8).toString()));
 }
 
+function isReadable(file: string): boolean {
+  try {
+    readFileSync(file);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 function wrong(message: string): number {
   process.stderr.write(`${message}\n\n${usage}`);
   return 2;
@@ -152,10 +161,11 @@ async function main(args: readonly string[]): Promise<number> {
   }
   const [minutes, seed] = [Number(values.minutes ?? 1), Number(values.seed ?? 1)];
   if (!(minutes > 0 && minutes < 10_000) || !Number.isSafeInteger(seed))
-    return wrong("--minutes and --seed are numbers");
+    return wrong("--minutes takes a number above 0, and --seed a whole number");
   const { target, file = null, out = "fuzz-findings" } = values;
-  if (target !== undefined && !(target in targets)) return wrong(`no target is called ${target}`);
+  if (target !== undefined && !Object.hasOwn(targets, target)) return wrong(`no target is called ${target}`);
   if (file !== null && target === undefined) return wrong("--file needs --target");
+  if (file !== null && !isReadable(file)) return wrong(`cannot read ${file}`);
   let found = 0;
   for (const name of target === undefined ? Object.keys(targets) : [target])
     found += await fuzz(name, { seconds: minutes * 60, seed, out, file });

@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
+import { messageOf } from "../../reconciler/model/failure.ts";
 import { Bundle, type Edit } from "./bundle.ts";
 import { canaries } from "./canaries/list.ts";
 import type { Answer, Seed } from "./orders.ts";
@@ -50,16 +51,31 @@ function parsed(): ReturnType<typeof parseArgs<{ options: typeof options }>>["va
   try {
     return parseArgs({ options }).values;
   } catch (error) {
-    return usage(error instanceof Error ? error.message : String(error));
+    return usage(messageOf(error));
   }
 }
 
+/** More processes than this serve nobody, and a slip of the finger is not to start thousands. */
+const jobsMax = 64;
 /** A timer takes no more: about 24 days. */
 const timerMsMax = 2 ** 31 - 1;
 
 function count(name: string, text: string | undefined, byDefault: number): number {
   const value = text === undefined ? byDefault : Number(text);
   return value > 0 && Number.isFinite(value) ? value : usage(`--${name} takes a number above 0`);
+}
+
+function wholeCount(name: string, text: string | undefined, byDefault: number): number {
+  const value = count(name, text, byDefault);
+  return Number.isSafeInteger(value) ? value : usage(`--${name} takes a whole number above 0`);
+}
+
+function pattern(text: string): string {
+  try {
+    return new RegExp(text).source;
+  } catch (error) {
+    return usage(`--filter takes a regular expression: ${messageOf(error)}`);
+  }
 }
 
 function editsOf(plant: string | undefined): readonly Edit[] {
@@ -76,7 +92,7 @@ async function show(
 ): Promise<number> {
   const answer: Answer = await workers.ask({ kind: "show", seed, filter });
   if (answer.kind !== "lines") {
-    console.log(answer.kind === "lost" ? answer.message : "");
+    process.stderr.write(`${answer.kind === "lost" ? answer.message : "no answer"}\n`);
     return 1;
   }
   const violations = answer.judged?.violations ?? [];
@@ -94,13 +110,14 @@ async function main(): Promise<number> {
     return 0;
   }
   const [jobCount, fresh] = [
-    count("jobs", jobs, availableParallelism()),
-    count("seeds", seeds, minutes === undefined ? 100 : 1),
+    Math.min(wholeCount("jobs", jobs, availableParallelism()), jobsMax),
+    wholeCount("seeds", seeds, minutes === undefined ? 100 : 1),
   ];
   const endAfterMs = minutes === undefined ? null : Math.min(count("minutes", minutes, 1) * 60_000, timerMsMax);
+  const lines = pattern(filter);
   await using bundle = await Bundle.make(editsOf(plant));
   await using workers = new Workers(bundle.program, jobCount);
-  if (seed !== undefined) return await show(workers, { name: seed, isLiveness: liveness }, { filter, json });
+  if (seed !== undefined) return await show(workers, { name: seed, isLiveness: liveness }, { filter: lines, json });
   const base = from ?? randomBytes(4).toString("hex");
   process.stderr.write(`fresh seeds: --from ${base}${liveness ? " --liveness" : ""}\n`);
   const run = new Run(workers, { base, fresh, isLiveness: liveness, endAfterMs, saves: save, jobs: jobCount });
@@ -111,4 +128,7 @@ async function main(): Promise<number> {
   return isGood ? 0 : 1;
 }
 
-process.exitCode = await main();
+process.exitCode = await main().catch((error: unknown) => {
+  process.stderr.write(`${messageOf(error)}\n`);
+  return 1;
+});

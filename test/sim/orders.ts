@@ -33,5 +33,5 @@ export type Answer =
   | { readonly kind: "alive" }
   | { readonly kind: "judged"; readonly judged: Judged }
   | { readonly kind: "lines"; readonly lines: readonly string[]; readonly judged: Judged | null }
-  /** The process did not answer in time, or ended. */
+  /** The process did not answer in time, or ended, or the simulator itself threw. */
   | { readonly kind: "lost"; readonly message: string };

@@ -34,7 +34,16 @@ async function obey(order: Order): Promise<Answer> {
   return { kind: "lines", lines: await shrunkLines(shrunk, judged, promise), judged };
 }
 
+/** What was thrown is an answer too: silence would be waited for, and then taken for a run that hangs. */
+async function obeyed(order: Order): Promise<Answer> {
+  try {
+    return await obey(order);
+  } catch (error) {
+    return { kind: "lost", message: error instanceof Error ? (error.stack ?? error.message) : String(error) };
+  }
+}
+
 let last: Promise<void> = Promise.resolve();
 process.on("message", (order: Order) => {
-  last = last.then(async () => answer(await obey(order)));
+  last = last.then(async () => answer(await obeyed(order)));
 });

@@ -17,6 +17,7 @@ interface Task {
 interface Worker {
   readonly child: ChildProcess;
   task: Task;
+  isSilent: boolean;
   heardAt: number;
   errors: string;
 }
@@ -56,7 +57,7 @@ export class Workers implements AsyncDisposable {
       const task = this.waiting.shift();
       if (task === undefined) return;
       const child = this.idle.pop() ?? this.start();
-      const worker: Worker = { child, task, heardAt: performance.now(), errors: "" };
+      const worker: Worker = { child, task, isSilent: false, heardAt: performance.now(), errors: "" };
       this.busy.add(worker);
       this.listen(worker);
       child.send(task.order);
@@ -83,12 +84,17 @@ export class Workers implements AsyncDisposable {
       if (answer.kind !== "alive") end(answer, true);
     });
     child.once("error", (error) => end({ kind: "lost", message: String(error) }, false));
-    child.once("exit", (code, signal) =>
-      end({ kind: "lost", message: `its process ended: ${signal ?? code}: ${worker.errors}` }, false),
-    );
+    child.once("exit", (code, signal) => {
+      const how = worker.isSilent ? `no sign for ${silenceMaxMs / 1000} s` : `its process ended: ${signal ?? code}`;
+      end({ kind: "lost", message: `${how}${worker.errors === "" ? "" : `: ${worker.errors}`}` }, false);
+    });
   }
 
   private endSilentOnes(): void {
-    for (const { child, heardAt } of this.busy) if (performance.now() - heardAt > silenceMaxMs) child.kill("SIGKILL");
+    for (const worker of this.busy) {
+      if (performance.now() - worker.heardAt <= silenceMaxMs) continue;
+      worker.isSilent = true;
+      worker.child.kill("SIGKILL");
+    }
   }
 }
