@@ -82,12 +82,14 @@ export class FollowedMain {
         this.rewound = false;
         return null;
       case "unreachable":
-        this.cannotFollow(poll.message);
+        this.cannotFollow(poll.message, {
+          status: `main cannot be followed now, and what is in force stays: ${poll.message}`,
+        });
         return null;
       case "rewound":
         // What waited is not on the branch any more.
         this.asked = null;
-        this.cannotFollow(poll.message, !this.rewound);
+        this.cannotFollow(poll.message, { isNew: !this.rewound });
         this.rewound = true;
         return null;
       case "changed": {
@@ -96,7 +98,7 @@ export class FollowedMain {
         const accepted = this.consider(poll.desired);
         if (poll.refused) this.refuse(poll.refused);
         this.rewound = poll.rewound !== undefined;
-        if (poll.rewound !== undefined) this.cannotFollow(poll.rewound, true);
+        if (poll.rewound !== undefined) this.cannotFollow(poll.rewound, { isNew: true });
         return accepted ? { before, after: poll.desired } : null;
       }
     }
@@ -148,9 +150,9 @@ export class FollowedMain {
   }
 
   /** Told once: a remote that is down fails in many words. */
-  private cannotFollow(message: string, isNew = false): void {
+  private cannotFollow(message: string, { isNew = false, status = message } = {}): void {
     const news = isNew || this.notFollowed === null;
-    this.notFollowed = { commit: null, message, problems: this.refused?.problems ?? [] };
+    this.notFollowed = { commit: null, message: status, problems: this.refused?.problems ?? [] };
     if (news) this.events({ kind: "unreachable-remote", message });
   }
 }

@@ -4,7 +4,15 @@ import { Failure } from "../model/failure.ts";
 import { transitionsFrom } from "../model/graph.ts";
 import type { GuardCompiler } from "../model/guard.ts";
 import type { AgentReport } from "../model/ports.ts";
-import { type MachineRecord, type SubjectRecord, updateKeysMax, upkeepOf, withUpkeep } from "../model/record.ts";
+import {
+  type Attempt,
+  type MachineRecord,
+  type Once,
+  type SubjectRecord,
+  updateKeysMax,
+  upkeepOf,
+  withUpkeep,
+} from "../model/record.ts";
 import type { Machine } from "../model/types.ts";
 import { withoutRemedies } from "../plan/remedies.ts";
 
@@ -82,6 +90,14 @@ function ownVerdict(
   }
 }
 
+/** A try that ended before its next step began says of no step that it is to be left out: going on would run it. */
+function nothingToSkip({ error }: Attempt): Failure {
+  return new Failure("invalid", `no step has begun there that could be skipped: ${error ?? "it is tried again"}`, {
+    reason: "NothingToSkip",
+    hint: "it is tried again by itself, and at once after retry; hold keeps it from that",
+  });
+}
+
 export interface Verdict {
   readonly word: "retry" | "skip";
   /** Keys of the steps that the word is about: those of the transition that is stalled. */
@@ -106,19 +122,21 @@ export function applyVerdict(entry: MachineRecord, { word, steps, at }: Verdict)
   if (own !== null) return own;
   if (word === "skip" && (stalled?.reason === "ReplayStateGone" || stalled?.reason === "ReplayNoPath"))
     return { ...entry, replay: [] };
+  const blocks = (key: string, { status }: Once): boolean =>
+    steps.has(key) &&
+    status !== "skipped" &&
+    status !== "free" &&
+    !(status === "done" && entry.attempt?.done.includes(key));
+  const { attempt } = entry;
+  const isBefore = !stalled && attempt?.step === null && !Object.entries(entry.once).some((known) => blocks(...known));
+  if (word === "skip" && isBefore) throw nothingToSkip(attempt);
   const once = Object.entries(entry.once).map(([key, known]) => {
-    const blocking =
-      steps.has(key) &&
-      known.status !== "skipped" &&
-      known.status !== "free" &&
-      !(known.status === "done" && entry.attempt?.done.includes(key));
-    if (!blocking) return [key, known];
+    if (!blocks(key, known)) return [key, known];
     return [
       key,
       word === "retry" ? { status: "free", at, round: known.round + 1 } : { ...known, status: "skipped", at },
     ];
   });
-  const { attempt } = entry;
   const freed = withUpkeep({ ...entry, once: Object.fromEntries(once), unsteady: null }, { falls: [], autos: null });
   if (attempt === null) return freed;
   // A skipped step counts as done, and the attempt goes on behind it; a retry begins again, with all its tries before it.
