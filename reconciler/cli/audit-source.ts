@@ -2,31 +2,57 @@
 import { join, resolve } from "node:path";
 import { runProcess } from "../adapters/process.ts";
 import { isoTime } from "../model/duration.ts";
-import { Failure } from "../model/failure.ts";
+import { Failure, messageOf } from "../model/failure.ts";
 import { pullRequestOf } from "../model/pull-request.ts";
 import { exists } from "../record/disk.ts";
 import { archivedBefore, fetchArchive } from "../record/follow.ts";
 import { Git, messageIn } from "../record/git.ts";
 import { type HistoryRange, type HistorySource, type RecordCommit, readSubjectHistory } from "../record/history.ts";
+import { acceptedRef, observedRef } from "../record/refs.ts";
 import { findGitDir } from "./git-dir.ts";
-import { type GlobalOptions, openRecordMirror, openWorkspace } from "./workspace.ts";
+import { shown } from "./output.ts";
+import { type GlobalOptions, openRecordMirror, openWorkspace, type Workspace } from "./workspace.ts";
 
 export interface AuditSource extends HistorySource {
   /** Tip of `main`; null where it is not there. */
   readonly main: string | null;
 }
 
-/** Opens what there is to read. Throws a Failure where there is no record, and where only the latest part of a history is there. */
-export async function openAudit(options: GlobalOptions): Promise<AuditSource> {
+/**
+ * Opens what there is to read. Throws a Failure where there is no record, and where only the latest part of a history is there. A remote
+ * that does not answer is replaced by what was seen of it, unless `isLatest` is needed.
+ */
+export async function openAudit(
+  options: GlobalOptions,
+  { isLatest = false }: { isLatest?: boolean } = {},
+): Promise<AuditSource> {
   const workspace = openWorkspace(options);
   const isConfigured = options.data !== undefined || !workspace.embedded || (await exists(workspace.remote));
   const clone = isConfigured ? null : await openClone(resolve(options.folder), workspace.git);
   if (clone !== null) return clone;
-  const { git, remote, listing, observed } = await openRecordMirror(workspace);
+  const opened = await openRecordMirror(workspace).catch((error: unknown) => {
+    if (isLatest) throw error;
+    return openLastSeen(workspace, error);
+  });
+  if ("main" in opened) return opened;
+  const { git, remote, listing, observed } = opened;
   if (observed === null) throw noRecord();
   if (listing.main !== null && (await git.resolve(listing.main)) === null)
     await remote.fetch("refs/heads/main", "refs/stateward/seen-main");
   return { git, remote, observed, main: listing.main };
+}
+
+/** What this folder's reconciler saw last, while the remote does not answer: who looks at night may not wait for it. */
+async function openLastSeen({ data, git: options, secrets }: Workspace, error: unknown): Promise<AuditSource> {
+  const isAway = error instanceof Failure && error.kind === "transient";
+  const mirror = join(data, "mirror.git");
+  if (!isAway || !(await exists(join(mirror, "HEAD")))) throw error;
+  const git = new Git(mirror, runProcess, options);
+  const observed = await git.resolve(observedRef);
+  if (observed === null) throw error;
+  const said = secrets.hide(messageOf(error));
+  process.stderr.write(shown(`${said}\n  this is what the data folder's mirror had last; it may be old\n`));
+  return { git, remote: null, observed, main: await git.resolve(acceptedRef) };
 }
 
 async function openClone(folder: string, options: ConstructorParameters<typeof Git>[2]): Promise<AuditSource | null> {

@@ -69,6 +69,12 @@ async function stillHeld(api: Api, select: string): Promise<string | null> {
 
 /** stateward approve COMMIT: a person's word for a commit that moves or removes many hosts. */
 export async function approve(options: ByOptions, commit: string): Promise<number> {
+  if (!/^[0-9a-f]{7,40}$/.test(commit)) {
+    throw new Failure("invalid", `not a commit: ${commit}`, {
+      reason: "Usage",
+      hint: "give at least 7 digits of the one that waits: stateward status shows it",
+    });
+  }
   const api = await needApi(openWorkspace(options));
   const approved = await api.post<{ commit: string; inForce: boolean }>("/v1/approvals", {
     commit,

@@ -149,9 +149,11 @@ async function mainOf(workspace: Workspace): Promise<DesiredCommit | null> {
 
 /** B3, before anybody pushes: what a commit of this folder would have to say. */
 function printMoves(world: World, before: DesiredCommit | null): void {
-  const { settings, hosts } = world.desired.loaded.repository;
+  // By the limits that hold now, as the reconciler judges it: a commit does not loosen its own.
+  const { settings, hosts } = (before ?? world.desired).loaded.repository;
+  const size = Math.max(hosts.size, world.desired.loaded.repository.hosts.size);
   const moves = movesOf(before, world.desired, world.records);
-  const message = needsApproval(moves, { settings, size: hosts.size }, null);
+  const message = needsApproval(moves, { settings, size }, null);
   if (message === null) return;
   const trailer = `Acknowledge-Moves: ${moves.moved + moves.removed}`;
   print(

@@ -50,7 +50,7 @@ const diffedAtOnce = 2000;
 
 /** stateward verify: exit status 1 with what was found, each with commit, code and remedy. */
 export async function verify(options: VerifyOptions): Promise<number> {
-  const source = await openAudit(options);
+  const source = await openAudit(options, { isLatest: true });
   const folder = await mkdtemp(join(tmpdir(), "stateward-verify-"));
   try {
     const signers = await signersFor(source, options, folder);

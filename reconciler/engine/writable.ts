@@ -8,10 +8,13 @@ import type { Engine } from "./loop.ts";
  */
 export function mustBeWritable(engine: Engine): void {
   const { fatal, stopping } = engine.state();
-  const { role, message } = engine.recordStatus();
+  const { role, message, leader } = engine.recordStatus();
   if (fatal === null && role === "leading" && !stopping) return;
   throw new Failure("transient", fatal ?? (role === "leading" ? "the reconciler is stopping" : message), {
     reason: "ReadOnly",
-    hint: "send it again to the reconciler that takes over",
+    hint:
+      role === "standby" && leader !== null
+        ? `send it to the reconciler that leads, on ${leader.host}`
+        : "send it again to the reconciler that takes over",
   });
 }

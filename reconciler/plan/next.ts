@@ -199,6 +199,12 @@ function ranBefore({ entry }: MachineWorld, transition: Transition): Next | null
   return null;
 }
 
+/** What a try said of its step, without the title, which stands before it already. */
+function failureText(error: string | null, { title }: Step): string {
+  if (error === null) return "";
+  return ` (${error.startsWith(`${title}: `) ? error.slice(title.length + 2) : error})`;
+}
+
 function blockedBy(entry: MachineRecord, transition: Transition, step: Step): string | null {
   const once = entry.once[step.key];
   if (step.repeat !== "never" || once === undefined) return null;
@@ -210,7 +216,7 @@ function blockedBy(entry: MachineRecord, transition: Transition, step: Step): st
     case "done":
       return inThisAttempt ? null : `ran at ${once.at}`;
     case "failed":
-      return `failed at ${once.at}${entry.attempt?.error == null ? "" : ` (${entry.attempt.error})`}`;
+      return `failed at ${once.at}${failureText(entry.attempt?.error ?? null, step)}`;
     case "started":
     case "unknown":
       return `was started at ${once.at}, and its outcome is not known`;

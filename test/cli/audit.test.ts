@@ -8,6 +8,7 @@ import { emptyFleet, fleetSubject } from "../../reconciler/model/record.ts";
 import { clone, recordAll } from "../support/audited.ts";
 import { cli } from "../support/example.ts";
 import { git, Remote } from "../support/git-remote.ts";
+import { freePort } from "../support/sshd.ts";
 import { suite } from "../support/suite.ts";
 import { tempFolder } from "../support/temp.ts";
 import { lamp, localHost, record } from "../support/world.ts";
@@ -332,6 +333,22 @@ test("a clone without its whole history is no ground for answers, and one withou
     (await cli(folder, "log", "nobody")).stderr,
     /no host or group is called nobody\n {2}stateward at now lists/,
   );
+});
+
+test("while the remote does not answer, its mirror is read, and that is said; verify is for the record itself", async () => {
+  await using dir = await tempFolder();
+  const remote = await Remote.create(dir.path);
+  await remote.commit({ "stateward.yaml": "{}\n", "machines/lamp.yaml": lamp, "hosts/a.yaml": localHost("a", {}) });
+  const fleet = ["--repository", remote.path] as const;
+  const listen = ["--listen", `127.0.0.1:${await freePort()}`] as const;
+  assert.is((await cli(dir.path, ...fleet, "run", "--once", ...listen)).exit, 0);
+  await rename(remote.path, `${remote.path}.away`);
+  for (const args of [["log"], ["at", "now"], ["history", "a", "--all"]]) {
+    const { exit, stdout, stderr } = await cli(dir.path, ...fleet, ...args);
+    assert.equal([exit, stdout === ""], [0, false], `${args.join(" ")}: ${stderr}`);
+    assert.match(stderr, /ls-remote failed.*\n {2}this is what the data folder's mirror had last/);
+  }
+  assert.is((await cli(dir.path, ...fleet, "verify")).exit, 1);
 });
 
 test("bisect names the step, and the commit of main that came into force before a bad state", async () => {

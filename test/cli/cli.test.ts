@@ -1,6 +1,6 @@
 // The command line as people use it: the built program, in folders of their own.
 import { execFile } from "node:child_process";
-import { access, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { access, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -72,6 +72,8 @@ test("exit status 2 for wrong usage, and help with examples for every command", 
   assert.is((await cli(dir.path, "nonsense")).exit, 2);
   assert.is((await cli(dir.path, "history")).exit, 2);
   assert.is((await cli(dir.path, "token")).exit, 2);
+  assert.is((await cli(dir.path, "approve", "e765")).exit, 2);
+  assert.is((await cli(dir.path, "history", "a", "--limit", "x")).exit, 2);
   assert.is((await cli(dir.path, "import", "puppet", "x")).exit, 2);
   const help = (await cli(dir.path, "--help")).stdout;
   const commands = [...help.matchAll(/^ {2}([a-z]+) .*$/gm)]
@@ -96,6 +98,24 @@ test("run in a folder that is no state repository is refused, and leaves nothing
     assert.match(stderr, /is no state repository: it has no stateward\.yaml\n.*--folder.*stateward init/);
   }
   assert.equal(await readdir(dir.path), []);
+});
+
+test("B3: plan says what would wait for a word by the limits that hold now, not by those that the folder brings", async () => {
+  await using dir = await tempFolder();
+  await cli(dir.path, "init");
+  const settings = join(dir.path, "stateward.yaml");
+  const before = await readFile(settings, "utf8");
+  const removed = async (now: number, then: number): Promise<string> => {
+    await rm(join(dir.path, ".stateward"), { recursive: true, force: true });
+    await writeFile(settings, `${before}\nbrakes: { max_removed: ${now} }\n`);
+    await writeFile(join(dir.path, "hosts/web-2.yaml"), "host: web-2\ntransport: local\n");
+    await cli(dir.path, "run", "--once", "--listen", `127.0.0.1:${await freePort()}`);
+    await writeFile(settings, `${before}\nbrakes: { max_removed: ${then} }\n`);
+    await rm(join(dir.path, "hosts/web-2.yaml"));
+    return (await cli(dir.path, "plan")).stdout;
+  };
+  assert.match(await removed(0, 5), "it would remove 1 hosts, more than 0");
+  assert.not.match(await removed(5, 0), "it would remove");
 });
 
 test("graph draws Mermaid and SVG; an unknown machine names the nearest", async () => {
