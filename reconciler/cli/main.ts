@@ -2,7 +2,7 @@
 // The command line. Exit status: 0 done, 1 failed, 2 wrong usage, 3 plan has changes (with --exit-code). A command is loaded when it is
 // given: to load all of them takes longer than most commands.
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
-import { Failure, messageOf } from "../model/failure.ts";
+import { Failure, isDiskFull, messageOf } from "../model/failure.ts";
 import type { PlanOptions } from "./inspect.ts";
 import { paint, shown } from "./output.ts";
 import type { ProposeOptions } from "./propose.ts";
@@ -420,6 +420,8 @@ async function failed(error: unknown): Promise<number> {
     if (error.hint !== null) process.stderr.write(`  ${error.hint}\n`);
     return error.reason === "Usage" ? 2 : 1;
   }
+  if (isDiskFull(error))
+    process.stderr.write("  make room on the disk of the data folder; what was kept there is not lost\n");
   if (process.env.STATEWARD_DEBUG && error instanceof Error)
     process.stderr.write(`${secrets.hide(error.stack ?? "")}\n`);
   return 1;

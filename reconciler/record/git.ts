@@ -239,7 +239,9 @@ function gitFailure(args: readonly string[], result: GitResult): Failure {
   const how = result.exit < 0 ? "was killed" : `failed (exit ${result.exit})`;
   return new Failure("transient", `git ${args[0] ?? ""} ${how}: ${withoutCredentials(line)}`, {
     reason: "GitFailed",
-    hint: "check that the repository exists, and that this machine may read and write it",
+    hint: /No space left on device|Disk quota exceeded/.test(result.stderr)
+      ? "make room on the disk that it speaks of"
+      : "check that the repository exists, and that this machine may read and write it",
   });
 }
 

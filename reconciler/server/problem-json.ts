@@ -1,6 +1,6 @@
 // Errors as RFC 9457 problem details: https://www.rfc-editor.org/rfc/rfc9457
 import type { FastifyError, FastifyReply, FastifyRequest } from "fastify";
-import { Failure } from "../model/failure.ts";
+import { Failure, isDiskFull } from "../model/failure.ts";
 
 export interface ProblemDetails {
   readonly type: string;
@@ -48,12 +48,15 @@ function statusOf(failure: Failure): number {
   }
 }
 
+const room = "make room on the disk of its data folder, start it, and send this again";
+
 /** The answer to anything thrown while a request was handled. What is not ours to explain stays inside. */
 function problemOf(error: unknown): ProblemDetails {
   if (error instanceof Failure) {
     const status = statusOf(error);
     return details(error.reason, status, error.message, error.hint);
   }
+  if (isDiskFull(error)) return details("DiskFull", 503, "the disk of the reconciler is full: nothing was kept", room);
   const { statusCode = 500, code = "Error", message, validation } = error as Partial<FastifyError>;
   if (validation)
     return details(

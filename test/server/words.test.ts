@@ -36,4 +36,14 @@ test("who says retry, skip or replay is recorded with the word; without a name i
   assert.is(refused.statusCode, 400);
 });
 
+test("D1: who speaks while the disk is full is told so, and that nothing was kept", async () => {
+  await using rig = await serve({ "machines/lamp.yaml": lamp, "hosts/a.yaml": localHost("a", { lamp: "on" }) });
+  await rig.clock.pass(60_000);
+  rig.record.append = () => Promise.reject(Object.assign(new Error("ENOSPC: no space left"), { code: "ENOSPC" }));
+  const order = { select: "a", reason: "its disk", by: "ana" };
+  const answer = await rig.app.inject({ method: "POST", url: "/v1/holds", headers: asOperator, payload: order });
+  assert.equal([answer.statusCode, answer.json<{ title: string }>().title], [503, "DiskFull"]);
+  assert.match(answer.body, /"hint":"make room on the disk/);
+});
+
 test.run();
