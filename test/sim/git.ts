@@ -211,6 +211,7 @@ export class SimRemote implements Remote {
   private readonly random: Random;
   private readonly heard: (listing: Listing) => void;
   private readonly waits: (until: number) => void;
+  private readonly unheard: () => void;
 
   constructor(options: {
     readonly world: { readonly time: SimTime; readonly all: AllObjects; readonly server: SimServer };
@@ -223,6 +224,8 @@ export class SimRemote implements Remote {
     readonly heard: (listing: Listing) => void;
     /** Told of each fetch that waits for an answer which never comes, and until when. */
     readonly waits: (until: number) => void;
+    /** Told of each push that was done, and whose answer is lost. */
+    readonly unheard: () => void;
   }) {
     this.world = options.world;
     this.process = options.process;
@@ -232,6 +235,7 @@ export class SimRemote implements Remote {
     this.random = options.random;
     this.heard = options.heard;
     this.waits = options.waits;
+    this.unheard = options.unheard;
   }
 
   async list(): Promise<Listing> {
@@ -301,6 +305,7 @@ export class SimRemote implements Remote {
       if ((link.state as Link["state"]) !== "up" || random.chance(link.lost)) {
         const ms = random.chance(0.5) ? 50 : timeoutMs;
         if (what === "fetch") this.waits(time.now + ms);
+        if (what === "push") this.unheard();
         await time.sleep(ms);
         throw late();
       }

@@ -131,6 +131,8 @@ export type What =
   | { readonly kind: "clock-set"; readonly process: string }
   /** A fetch whose answer never comes is given up then. */
   | { readonly kind: "waits"; readonly process: string; readonly until: number }
+  /** The answer to a push was lost: what became of it the process does not know. */
+  | { readonly kind: "unheard"; readonly process: string }
   | { readonly kind: "accepted-history"; readonly folder: string; readonly branch: "main" | "observed" }
   /** A reconciler was told what the remote's branches are. */
   | {

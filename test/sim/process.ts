@@ -144,6 +144,7 @@ export class SimProcess {
       random: random.of("link"),
       heard: ({ main, observed }) => world.note({ kind: "listed", process: name, main, observed }),
       waits: (until) => world.note({ kind: "waits", process: name, until }),
+      unheard: () => world.note({ kind: "unheard", process: name }),
     });
     const tips = await TipsFile.open(folder.name, disk);
     const say = (text: string): void => world.trace(name, text);

@@ -42,6 +42,8 @@ function judge(history: History, branch: "main" | "observed"): Violation[] {
   /** Whether a tip goes on from the one before is known once it was fetched: who waits for that, until when. */
   const waiting = new Map<string, number>();
   let isBack = false;
+  /** What a process had followed before its last push. */
+  const pushedOn = new Map<string, string | null>();
   for (const event of history.events) {
     if ((event.kind === "rewound" || event.kind === "restored") && event.branch === branch)
       isBack = event.kind === "rewound";
@@ -55,7 +57,16 @@ function judge(history: History, branch: "main" | "observed"): Violation[] {
     if (event.kind === "pushed" && event.process !== null && tip !== null && !doubted.has(event.process)) {
       // What was accepted may wait for a word, with what was in force before it still in force.
       const told = listed.get(event.process);
-      if (branch === "observed" || (told !== undefined && above(told).has(tip))) followed.set(event.process, tip);
+      if (branch === "observed" || (told !== undefined && above(told).has(tip))) {
+        pushedOn.set(event.process, followed.get(event.process) ?? null);
+        followed.set(event.process, tip);
+      }
+    }
+    // Nor does it know of what it has written, when it got no answer.
+    if (event.kind === "unheard" && branch === "observed") {
+      const before = pushedOn.get(event.process) ?? null;
+      if (before === null) followed.delete(event.process);
+      else followed.set(event.process, before);
     }
     if (event.kind === "began" && event.transition !== null) {
       const key = `${event.process} ${event.host} ${event.machine} ${event.transition.from} ${event.transition.to}`;
