@@ -16,7 +16,7 @@ import { wantOf } from "./stage.ts";
 import { changeOf, isUp, rankOf, rolloutGate, scopesOf } from "./standing.ts";
 import { sameWay } from "./transition.ts";
 import { windowFor } from "./windows.ts";
-import type { World } from "./world.ts";
+import { currentReport, type World } from "./world.ts";
 
 /** A closed gate. Who stops at one with a name stands in its line, and is let through in turn. */
 export interface Closed {
@@ -154,9 +154,12 @@ function groupGate(
 ): Closed | null {
   const { repository } = world.desired.loaded;
   const standing = world.tally.standing(host.name);
-  // What this very decision has made of its record counts too: a transition without steps may have taken it down already.
+  // What this very decision has made of its record counts: it may have heard of a host that counts as down in the sums, or taken it down
+  // by a transition without steps.
   const isLeaving = standing?.leaving === true;
-  const up = isLeaving || (standing?.available !== false && isUp(host, record, repository.machines));
+  const said = currentReport(world, host);
+  const isKnown = "report" in said && said.report.incarnation === record.incarnation;
+  const up = isLeaving || (isKnown && isUp(host, record, repository.machines));
   // Healing brings a host up that is down: that takes nothing from its group.
   if (!up && purpose !== "change") return null;
   // What runs nothing acts upon nobody: it counts only where it takes the host down.

@@ -948,6 +948,26 @@ test("B1: a host that a step has begun to take down keeps its group's room when 
   assert.equal(both({}), ["start"], "without the failed try before it, it may go");
 });
 
+test("B1: a rebuilt host that says it is up already is taken down by its replay only where its group has room", () => {
+  const files = (max: number): Files => ({
+    "stateward.yaml": { rollout: { at_once: 10, canary: 0, waves: ["100%"], max_unavailable: max } },
+    "machines/lamp.yaml": lamp,
+    "hosts/all.yaml": { group: "all", select: 'host.name != ""' },
+    "hosts/a.yaml": localHost("a", { lamp: "off" }),
+    "hosts/b.yaml": localHost("b", { lamp: "busy" }),
+  });
+  const [isUp, isBusy] = [{ state: "on", applied: applied("on") }, { state: "busy", applied: applied("on", "busy") }];
+  const records = [record("a", "lamp", { ...isUp, state: "off" }), record("b", "lamp", isBusy)];
+  const rebuilt = report("b", { incarnation: "life-two-0002", states: { lamp: { state: "on", revision: 9 } } });
+  const acts = (max: number): string[] =>
+    decide(world(files(max), { records, reports: [report("a"), rebuilt] }), ["b"]).map(
+      ({ act, record: next }) => `${next?.machines.lamp?.state} ${act?.kind ?? "waits"}`,
+    );
+  // It counts as down until this is taken in, and so does the other one.
+  assert.equal(acts(2), ["on waits"]);
+  assert.equal(acts(3), ["on start"]);
+});
+
 /** A try of a transition of the lamp that runs. */
 function attemptFrom(files: Files, from: string, to: string): NonNullable<MachineRecord["attempt"]> {
   const transition = world(files)

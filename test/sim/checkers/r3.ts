@@ -12,11 +12,14 @@ function stale(history: History): Violation[] {
   const violations: Violation[] = [];
   const seen = new Map<string, { readonly at: number; readonly sequence: number }[]>();
   const record = new RecordNow();
+  let epoch = 0;
   for (const event of history.events) {
     record.take(event);
     // Who takes the lead again has forgotten what was not worth a record.
     if (event.kind === "rewound") seen.clear();
-    if (event.kind === "started")
+    const leads = event.kind === "pushed" && event.epoch > epoch;
+    if (event.kind === "pushed") epoch = Math.max(epoch, event.epoch);
+    if (event.kind === "started" || leads)
       for (const key of seen.keys()) if (key.startsWith(`${event.process} `)) seen.delete(key);
     if (event.kind !== "reported" || event.answer !== "taken") continue;
     const { at, process, host, incarnation, sequence, sentAt } = event;
