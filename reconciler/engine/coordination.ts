@@ -1,5 +1,5 @@
 // People's words about more than one host, and answers about what keeps hosts from going on.
-import { isoTime } from "../model/duration.ts";
+import { isoTime, isTime } from "../model/duration.ts";
 import { Failure } from "../model/failure.ts";
 import type { Clock, CoordinationReader, CoordinationWriter, FleetView, WhyView } from "../model/ports.ts";
 import type { FleetRecord } from "../model/record.ts";
@@ -55,6 +55,12 @@ export class Coordination implements CoordinationReader, CoordinationWriter {
     const select = selectorText(selector);
     const hosts = [...repository.hosts.values()].filter((host) => covers(select, host, repository.groups)).length;
     if (hosts === 0) throw selectsNobody(order.select);
+    if (order.until !== null && !isTime(order.until)) {
+      throw new Failure("invalid", `${order.until.slice(0, 40)} is not a time`, {
+        reason: "BadTime",
+        hint: "write it such as 2026-12-01T09:00:00Z",
+      });
+    }
     const until = order.until === null ? null : isoTime(Date.parse(order.until));
     if (until !== null && Date.parse(until) <= this.clock.now()) {
       throw new Failure("invalid", `the hold would have ended at ${until}`, {

@@ -5,12 +5,23 @@ const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h:
 /** Pattern of a duration for JSON Schemas: `90s`, `1h30m`, `500ms`. */
 export const durationPattern = "^([0-9]{1,9}(ms|s|m|h|d))+$";
 
-/** Milliseconds of a duration that matches `durationPattern`. */
+/** A hundred years: what is added to a time leaves a time. */
+const durationMaxMs = 36_525 * 86_400_000;
+
+/** Milliseconds of a duration that matches `durationPattern`; one beyond a hundred years is a hundred years. */
 export function parseDuration(text: string): number {
   let total = 0;
   for (const [, amount, unit] of text.matchAll(/(\d+)(ms|s|m|h|d)/g))
     total += Number(amount) * (unitMs[unit ?? ""] ?? 0);
-  return total;
+  return Math.min(total, durationMaxMs);
+}
+
+/**
+ * Whether a text of the form `date-time` is a time that there is. A leap second, or an offset without its minutes, keeps to the form; no
+ * time can be made of it, and what cannot be compared with now would neither last nor end.
+ */
+export function isTime(text: string): boolean {
+  return !Number.isNaN(Date.parse(text));
 }
 
 /** `850 ms`, `12.3 s`, `4 min`: for people, not for parsing. */

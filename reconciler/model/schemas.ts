@@ -53,7 +53,11 @@ const amount = (description: string): JsonSchema => ({
   pattern: amountPattern,
   description: `${description}. A count, a share such as 10%, or a fraction such as 2/3`,
 });
-const time = (description: string): JsonSchema => ({ type: "string", format: "date-time", description });
+const time = (description: string): JsonSchema => ({
+  type: "string",
+  format: "date-time",
+  description: `${description}, such as 2026-12-01T09:00:00Z`,
+});
 /** A path inside the repository: no part of it is hidden, goes up, or begins like an option. */
 const signersPattern = "^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*){0,7}$";
 const cronPattern = "^(\\S+ ){4,5}\\S+$";

@@ -1,6 +1,7 @@
 // Values against schemas: ajv's errors become coded problems at their lines, with the nearest known key.
 import { Ajv2020, type ErrorObject, type ValidateFunction } from "ajv/dist/2020.js";
 import formats from "ajv-formats";
+import { isTime } from "./duration.ts";
 import { nearest, type Problem, type ProblemCode } from "./problem.ts";
 import { redact } from "./redact.ts";
 import type { JsonSchema } from "./schemas.ts";
@@ -9,7 +10,12 @@ import type { ParsedYaml, YamlPath } from "./yaml.ts";
 
 const ajv = new Ajv2020({ allErrors: true, verbose: true, strict: true, allowUnionTypes: true });
 ajv.addKeyword("x-reserved");
-formats.default(ajv, ["date", "date-time"]);
+formats.default(ajv, ["date"]);
+const timeForm = new Ajv2020({ formats: { "date-time": formats.default.get("date-time") } }).compile({
+  type: "string",
+  format: "date-time",
+});
+ajv.addFormat("date-time", { validate: (text: string) => timeForm(text) && isTime(text) });
 /** Problems shown for one file; mending them shows the rest. */
 const problemsMax = 100;
 const compiled = new Map<JsonSchema, ValidateFunction>();

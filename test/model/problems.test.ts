@@ -284,6 +284,21 @@ const fleetCases: readonly Case[] = [
   ["a remedy whose step has no action", { "machines/m.yaml": machineAnd(remedies(["r"], "{ name: x }")) }, ["SW108 7"]],
   ["a limit of another form", { "machines/m.yaml": machineAnd(`${remedies(["r"])}    limit: thrice\n`) }, ["SW105 8"]],
   ["drift of another sort", { "machines/m.yaml": machineAnd("drift: ignore\n") }, ["SW105 4"]],
+  [
+    "a hold until an offset without minutes",
+    { "hosts/a.yaml": `${host}hold: { reason: x, by: ana, until: "2026-12-01T09:00:00+01" }\n` },
+    ["SW105 3"],
+  ],
+  [
+    "a hold until a second that no clock has",
+    { "hosts/a.yaml": `${host}hold: { reason: x, by: ana, until: "2026-12-31T23:59:60Z" }\n` },
+    ["SW105 3"],
+  ],
+  [
+    "a hold until a time",
+    { "hosts/a.yaml": `${host}hold: { reason: x, by: ana, until: "2026-12-01T09:00:00+01:00" }\n` },
+    [],
+  ],
   ["drift until no time", { "hosts/a.yaml": `${host}drift: { mode: tolerate, until: tomorrow }\n` }, ["SW105 3"]],
   [
     "opposite orders of regions in groups that share a host",

@@ -46,4 +46,19 @@ test("D1: who speaks while the disk is full is told so, and that nothing was kep
   assert.match(answer.body, /"hint":"make room on the disk/);
 });
 
+test("B5: a hold until what is no time is refused, and says how one is written", async () => {
+  await using rig = await serve({ "machines/lamp.yaml": lamp, "hosts/a.yaml": localHost("a", { lamp: "on" }) });
+  const hold = async (until: string): Promise<{ statusCode: number; body: string }> =>
+    rig.app.inject({
+      method: "POST",
+      url: "/v1/holds",
+      headers: asOperator,
+      payload: { select: "a", reason: "x", by: "ana", until },
+    });
+  const refused = await hold("2090-12-01T09:00:00+01");
+  assert.is(refused.statusCode, 422, refused.body);
+  assert.match(refused.body, /"title":"BadTime".*2026-12-01T09:00:00Z/);
+  assert.is((await hold("2090-12-01T09:00:00+01:00")).statusCode, 201);
+});
+
 test.run();
