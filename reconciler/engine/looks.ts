@@ -14,6 +14,7 @@ export interface LookOptions {
 
 export class Looks {
   private readonly options: LookOptions;
+  private wanted: ReadonlySet<string> = new Set();
   private readonly waiting = new Set<string>();
   private readonly looking = new Set<string>();
   private readonly timers = new Map<string, () => void>();
@@ -26,6 +27,7 @@ export class Looks {
   /** The hosts to look at; new ones are looked at now, gone ones no more. */
   follow(names: readonly string[]): void {
     const wanted = new Set(names);
+    this.wanted = wanted;
     for (const [name, cancel] of this.timers) {
       if (wanted.has(name)) continue;
       cancel();
@@ -35,9 +37,9 @@ export class Looks {
     for (const name of names) if (!this.timers.has(name) && !this.looking.has(name)) this.now(name);
   }
 
-  /** Looks at one host as soon as there is room. */
+  /** Looks at one host as soon as there is room, if it is one that is looked at. */
   now(name: string): void {
-    if (this.closed) return;
+    if (this.closed || !this.wanted.has(name)) return;
     this.timers.get(name)?.();
     this.timers.delete(name);
     this.waiting.add(name);
@@ -66,7 +68,8 @@ export class Looks {
     const report = await look(name).catch((error: unknown) => unreachable(name, clock.now(), messageOf(error)));
     this.looking.delete(name);
     if (this.closed) return;
-    if (report !== null) {
+    // A host that reports by itself since the look began, or is gone, is not looked at again; nor does a late look overrule its word.
+    if (report !== null && this.wanted.has(name)) {
       heard(report);
       this.timers.set(
         name,
