@@ -55,6 +55,8 @@ interface Batch {
   /** Last segment of the journal that the commit covers. */
   readonly cut: number;
   readonly changes: readonly RecordChange[];
+  /** It is a new root: the one commit that a remote may refuse for good, and that can be done without. */
+  readonly isRoot?: boolean;
 }
 
 export class GitRecord implements RecordReader, RecordWriter {
@@ -495,9 +497,23 @@ export class GitRecord implements RecordReader, RecordWriter {
   private async pushBatch(): Promise<void> {
     const { batch } = this;
     if (batch === null) return;
-    if (batch.commit !== this.publisher.tip) await this.publish(batch.commit);
+    try {
+      if (batch.commit !== this.publisher.tip) await this.publish(batch.commit);
+    } catch (error) {
+      throw this.withoutRoot(batch, error);
+    }
     this.batch = null;
     if (batch.cut > 0) await this.journal?.cut(batch.cut);
+  }
+
+  /** A root that the remote refuses is given up: everything that is recorded after it would wait behind it for ever. */
+  private withoutRoot({ isRoot = false }: Batch, error: unknown): unknown {
+    if (!isRoot || !isRefusal(error)) return error;
+    this.batch = null;
+    return new Failure("stalled", `the record was not archived, and goes on as it was: ${messageOf(error)}`, {
+      reason: "ArchiveRefused",
+      hint: "allow this reconciler a forced push to observed (receive.denyNonFastForwards, rules of the branch)",
+    });
   }
 
   /** Rejects when someone else leads, after which nothing is written any more. */
@@ -588,7 +604,7 @@ export class GitRecord implements RecordReader, RecordWriter {
     await git.write([root]);
     await git.point(pendingRef, root.id);
     // The one push there is that is no fast-forward. Like every other it is made from exactly the tip that we know, and again if need be.
-    this.batch = { commit: root.id, cut: 0, changes: [] };
+    this.batch = { commit: root.id, cut: 0, changes: [], isRoot: true };
     await this.pushBatch();
     return branch;
   }

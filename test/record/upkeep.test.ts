@@ -114,6 +114,31 @@ test("an archive gives observed a new root with the same files; history reads ac
   await remote.fsck();
 });
 
+test("L1: an archive that the remote refuses is given up, and what is recorded after it is pushed", async () => {
+  await using dir = await tempFolder();
+  await using opened = await lead(dir.path, change("a", "on"));
+  const { remote, store, fenced } = opened;
+  await remote.git("config", "receive.denyNonFastForwards", "true");
+  const before = await remote.git("rev-parse", "observed");
+  const error = await store.archive(new Date("2026-11-22T10:00:00Z")).then(
+    () => null,
+    (cause: unknown) => cause,
+  );
+  assert.ok(error instanceof Failure && error.reason === "ArchiveRefused", String(error));
+  assert.match(String(error), /goes on as it was.*non-fast-forward/);
+  await store.append(change("a", "busy"));
+  await store.flush();
+  assert.is(await remote.git("rev-parse", "observed^"), before);
+  assert.equal([store.status().unpushed, fenced], [0, []]);
+  // Where it is allowed later, it is done.
+  await remote.git("config", "receive.denyNonFastForwards", "false");
+  await store.archive(new Date("2026-11-23T10:00:00Z"));
+  assert.is(await remote.git("rev-list", "--count", "observed"), "1");
+  await using second = await openStore(remote.path, join(dir.path, "w"));
+  assert.equal(states((await second.store.load()).subjects), ["a busy"]);
+  await remote.fsck();
+});
+
 test("an archive whose answer is lost is pushed again as the same root, and others follow several archives at once", async () => {
   await using dir = await tempFolder();
   const remote = await Remote.create(dir.path);
