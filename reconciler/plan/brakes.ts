@@ -8,7 +8,7 @@ import { readyOf } from "./conditions.ts";
 import { groupsOf } from "./groups.ts";
 import { covers } from "./holds.ts";
 import { lostAtOf } from "./standing.ts";
-import { reportIntervalMs, type World } from "./world.ts";
+import { reportIntervalMs, skewMs, type World } from "./world.ts";
 
 /** Why nothing may be healed now, and when that may end by time alone. */
 export interface Braked {
@@ -36,9 +36,19 @@ export function quietStart(world: World, host: Host): Braked | null {
 }
 
 /** Whether enough of the fleet has reported since the start, or a person said since that it is well. */
-export function isMostlyHeard({ desired, tally, fleet, listeningSince }: World): boolean {
-  if (fleet.released !== null && Date.parse(fleet.released.at) >= listeningSince) return true;
+export function isMostlyHeard(world: World): boolean {
+  const { desired, tally, listeningSince } = world;
+  if (releasedAt(world) >= listeningSince) return true;
   return tally.reported >= atLeast(desired.loaded.repository.settings.brakes.minReported, tally.total);
+}
+
+/**
+ * When a person released the brake last, milliseconds since the epoch; 0 where nobody has. A time that is still to come was written by
+ * another clock: until then no loss would count.
+ */
+function releasedAt({ fleet, now }: World): number {
+  const at = fleet.released === null ? 0 : Date.parse(fleet.released.at);
+  return at > now + skewMs ? 0 : at;
 }
 
 /** How many hosts are lost now in a part of the fleet, and how many may be. */
@@ -54,10 +64,7 @@ const nobody: ReadonlyMap<string, number> = new Map();
 export function tooManyLost(world: World, more: ReadonlyMap<string, number> = nobody): Losses | null {
   const { repository } = world.desired.loaded;
   const { brakes } = repository.settings;
-  const from = Math.max(
-    world.now - brakes.lostWithinMs,
-    world.fleet.released === null ? 0 : Date.parse(world.fleet.released.at),
-  );
+  const from = Math.max(world.now - brakes.lostWithinMs, releasedAt(world));
   const groups = new Map<string, number>();
   let lost = 0;
   const add = (name: string): void => {

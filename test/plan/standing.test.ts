@@ -1,7 +1,7 @@
 // How one host stands, where that decides whether others go on: what was once wrong about it, each as the smallest fleet that shows it.
 import * as assert from "uvu/assert";
-import { type MachineRecord, withUpkeep } from "../../reconciler/model/record.ts";
-import { wipeRefusal } from "../../reconciler/plan/brakes.ts";
+import { emptyFleet, type MachineRecord, withUpkeep } from "../../reconciler/model/record.ts";
+import { isMostlyHeard, tooManyLost, wipeRefusal } from "../../reconciler/plan/brakes.ts";
 import { decide } from "../../reconciler/plan/decide.ts";
 import { simulate } from "../../reconciler/plan/simulate.ts";
 import { worldOf } from "../../reconciler/plan/tally.ts";
@@ -45,6 +45,24 @@ test("L1: a host that went silent in the line of a gate keeps nobody from it", (
     reports: [report("a", { reachable: false, heardAt: noon, missed: 1 }), report("b")],
   });
   assert.equal(starts(given), ["b"]);
+});
+
+test("B2: a brake that was released by a clock that was ahead still counts the losses until that time has come", () => {
+  const names = ["a", "b", "c", "d", "e"];
+  const lost = { at: at(-60_000), silent: true, recovering: null, replacedAt: null, failed: [], quarantined: false };
+  const given = (releasedAt: string): World => {
+    const records = names.map((name) => record(name, "lamp", on, { lost }));
+    const plain = world(lamps(Object.fromEntries(names.map((name) => [name, "on"]))), { records });
+    return worldOf({ ...plain, fleet: { ...emptyFleet, released: { at: releasedAt, by: "ana", reason: "looked" } } });
+  };
+  assert.is(tooManyLost(given(at(-30_000)))?.lost, undefined, "losses before a release do not count");
+  assert.is(tooManyLost(given(at(-90_000)))?.lost, 5);
+  assert.is(tooManyLost(given(at(365 * 86_400_000)))?.lost, 5, "a year ahead");
+  assert.ok(isMostlyHeard(given(at(0))));
+  assert.not(
+    isMostlyHeard(given(at(365 * 86_400_000))),
+    "nor does it end the quiet start of every reconciler until then",
+  );
 });
 
 test("R1: of two hosts that were replaced at one time, the same one is named, whichever was made first", () => {
