@@ -21,7 +21,7 @@ import { replaceFile } from "../record/disk.ts";
 import { DocumentCache } from "../record/document-cache.ts";
 import type { Git } from "../record/git.ts";
 import { Maintenance } from "../record/maintenance.ts";
-import { DesiredMirror, markDamaged, openMirror } from "../record/mirror.ts";
+import { DesiredMirror, markDamaged, openMirror, removeStaleLocks, tellLocks } from "../record/mirror.ts";
 import { quickList } from "../record/quick-list.ts";
 import { GitRemote, isCorrupt } from "../record/remote.ts";
 import { GitRecord } from "../record/store.ts";
@@ -211,8 +211,10 @@ async function openRepository(
   if (signingKey !== undefined) workspace.secrets.add(await readFile(signingKey, "utf8"));
   const git = await openMirror(data, runProcess, { git: workspace.git, notice });
   const tips = await TipsFile.open(data);
+  // Out of memory, say, a fetch of ours is killed while this process goes on.
+  const onLocked = async (): Promise<void> => tellLocks(await removeStaleLocks(git), notice);
   const remotes = [workspace.remote, ...workspace.fallbacks].map(
-    (url) => new GitRemote(git, url, quickList(git, url, runProcess)),
+    (url) => new GitRemote(git, url, quickList(git, url, runProcess), onLocked),
   );
   const [remote] = remotes;
   assert(remote, "there is always a remote");

@@ -65,8 +65,7 @@ export async function openMirror(
     options.notice(`the mirror was damaged: it is kept in ${join(data, asideName)}, and fetched afresh`);
   }
   const git = await openBare(dir, runProcess, options.git);
-  for (const name of await removeStaleLocks(git))
-    options.notice(`removed the lock ${name}, which a killed process left`);
+  tellLocks(await removeStaleLocks(git), options.notice);
   await removePartialPacks(dir);
   return git;
 }
@@ -75,20 +74,35 @@ export async function openMirror(
 const lockAgeMs = 5000;
 
 /**
- * Removes the locks that Git processes of an earlier run left in the mirror when they were killed. Only whoever has the data
- * folder's own lock may call this. Young ones are waited for: their process may still be at work.
+ * Removes the locks that Git processes left in the mirror when they were killed. Only whoever has the data folder's own lock may call
+ * this. Young ones are waited for: their process may still be at work.
  */
 export async function removeStaleLocks(git: Git): Promise<string[]> {
   const names = (await readdir(git.dir, { recursive: true })).filter(
     (name) => name.endsWith(".lock") && !name.startsWith("objects"),
   );
+  const removed: string[] = [];
   for (const name of names) {
     const file = join(git.dir, name);
-    const age = Date.now() - (await stat(file).catch(() => ({ mtimeMs: 0 }))).mtimeMs;
-    if (age < lockAgeMs) await sleep(lockAgeMs - age);
+    const madeAt = await madeAtMs(file);
+    const age = Date.now() - madeAt;
+    // One that was made in the future was made before the clock was set back.
+    if (age < lockAgeMs) await sleep(Math.min(lockAgeMs, lockAgeMs - age));
+    // Another may stand in its place by now, and somebody may have it.
+    if ((await madeAtMs(file)) !== madeAt) continue;
     await rm(file, { force: true });
+    removed.push(name);
   }
-  return names;
+  return removed;
+}
+
+async function madeAtMs(file: string): Promise<number> {
+  return (await stat(file).catch(() => ({ mtimeMs: 0 }))).mtimeMs;
+}
+
+/** Says which locks were removed. */
+export function tellLocks(names: readonly string[], notice: (message: string) => void): void {
+  for (const name of names) notice(`removed the lock ${name}, which a killed process left`);
 }
 
 export interface DesiredOptions extends Omit<FollowOptions, "remote"> {

@@ -23,12 +23,18 @@ export async function writeRef(dir: string, ref: string, id: string): Promise<vo
   await mkdir(dirname(path), { recursive: true });
   const file = await lock(path, ref);
   try {
-    await file.writeFile(`${id}\n`);
-    await file.sync();
-  } finally {
-    await file.close();
+    try {
+      await file.writeFile(`${id}\n`);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(`${path}.lock`, path);
+  } catch (error) {
+    // On a disk that was full just now: the lock would keep everybody out, this process included, long after there is room again.
+    await rm(`${path}.lock`, { force: true });
+    throw error;
   }
-  await rename(`${path}.lock`, path);
   await syncFolder(dirname(path));
 }
 

@@ -45,12 +45,20 @@ export class GitRemote implements Remote {
   readonly url: string;
   private readonly git: Git;
   private readonly quick: QuickList | null;
+  private readonly onLocked: () => Promise<unknown>;
   private isAtomic = true;
 
-  constructor(git: Git, url: string, quick: QuickList | null = null) {
+  /** `onLocked` is called when a lock in `git` has kept a fetch from its end: one that was left is to be gone at the next. */
+  constructor(
+    git: Git,
+    url: string,
+    quick: QuickList | null = null,
+    onLocked = (): Promise<unknown> => Promise.resolve(),
+  ) {
     this.git = git;
     this.url = checkRemote(url);
     this.quick = quick;
+    this.onLocked = onLocked;
   }
 
   async list(): Promise<Listing> {
@@ -74,7 +82,9 @@ export class GitRemote implements Remote {
   async fetch(ref: string, into: string): Promise<void> {
     const args = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", this.url, `+${ref}:${into}`];
     const result = await this.git.try(args, { timeoutMs: fetchTimeoutMs });
-    if (result.exit !== 0) throw unreadable(this.git.dir, result.stderr) ?? this.git.failure(args, result);
+    if (result.exit === 0) return;
+    if (result.stderr.includes(`Unable to create '${this.git.dir}/`)) await this.onLocked();
+    throw unreadable(this.git.dir, result.stderr) ?? this.git.failure(args, result);
   }
 
   async push(refspecs: readonly string[], options: readonly string[] = []): Promise<PushResult> {

@@ -32,6 +32,13 @@ export const unreached: readonly Unreached[] = [
   rarely("record/mirror.ts DesiredMirror.poll markDamaged", "a poll has to meet a lost pack before a push does"),
   rarely("record/store.ts GitRecord.renewLease *", "a report has to come before the first sign of life after a pause"),
   rarely("record/mirror.ts removeStaleLocks sleep", "the next start has to find a lock that is still young"),
+  rarely("record/mirror.ts removeStaleLocks madeAtMs*", "the next start has to find a lock"),
+  rarely("record/mirror.ts madeAtMs *", "the next start has to find a lock"),
+  { points: "record/refs.ts writeRef rm", why: "a ref can be written: the disk has room" },
+  {
+    points: "record/remote.ts GitRemote.fetch onLocked",
+    why: "what is killed is the reconciler with its fetch, and not the fetch alone",
+  },
   { points: "engine/runner.ts fail edit", why: "every template of the fleet can be filled in" },
   {
     points: "engine/runner.ts finish edit#2",

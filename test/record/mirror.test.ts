@@ -1,11 +1,12 @@
 // Following main, and the embedded origin, with real Git.
-import { mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rename, rm, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as assert from "uvu/assert";
 import { runProcess } from "../../reconciler/adapters/process.ts";
 import { checkRemote, withoutCredentials } from "../../reconciler/record/git.ts";
 import { type DesiredMirror, openBare, removeStaleLocks } from "../../reconciler/record/mirror.ts";
 import { syncOrigin } from "../../reconciler/record/origin.ts";
+import { writeRef } from "../../reconciler/record/refs.ts";
 import { GitRemote as RemoteRefs } from "../../reconciler/record/remote.ts";
 import { desiredOf, git, openMirror, openStore, Remote } from "../support/git-remote.ts";
 import { suite } from "../support/suite.ts";
@@ -100,6 +101,47 @@ test("locks that killed Git processes left are removed, young ones after a while
   await writeFile(join(mirror.dir, "refs/stateward/main.lock"), "");
   assert.equal(await removeStaleLocks(mirror), ["refs/stateward/main.lock"]);
   assert.is((await (await mirrorOf(remote, dir.path)).poll()).kind, "changed");
+});
+
+test("a lock that was made in the future, by a clock that was set back since, is not waited for that long", async () => {
+  await using dir = await tempFolder();
+  const mirror = await openBare(join(dir.path, "mirror.git"), runProcess);
+  const lock = join(mirror.dir, "packed-refs.lock");
+  await writeFile(lock, "");
+  const later = Date.now() / 1000 + 86_400;
+  await utimes(lock, later, later);
+  assert.equal(await removeStaleLocks(mirror), ["packed-refs.lock"]);
+});
+
+test("L1: a lock that a killed fetch left while the reconciler runs keeps the next fetch from its end, and not those after it", async () => {
+  await using dir = await tempFolder();
+  const remote = await Remote.create(dir.path);
+  await remote.commit(files);
+  const { git: mirror, tips } = await openMirror(remote.path, dir.path);
+  const removed: string[] = [];
+  const onLocked = async (): Promise<void> => void removed.push(...(await removeStaleLocks(mirror)));
+  const following = desiredOf({ git: mirror, tips }, new RemoteRefs(mirror, remote.path, null, onLocked));
+  assert.is((await following.poll()).kind, "changed");
+  await remote.commit({ "hosts/b.yaml": localHost("b", { lamp: "on" }) });
+  await writeFile(join(mirror.dir, "refs/stateward/incoming-main.lock"), "");
+  assert.is((await following.poll()).kind, "unreachable");
+  assert.equal(removed, ["refs/stateward/incoming-main.lock"]);
+  assert.is((await following.poll()).kind, "changed");
+});
+
+test("L1: a ref that could not be written, as on a full disk, leaves no lock that keeps it from being written later", async () => {
+  await using dir = await tempFolder();
+  const mirror = await openBare(join(dir.path, "mirror.git"), runProcess);
+  // A folder with something in it: nothing can be renamed to its name.
+  const path = join(mirror.dir, "refs/stateward/x");
+  await mkdir(join(path, "y"), { recursive: true });
+  await writeRef(mirror.dir, "refs/stateward/x", "1".repeat(40)).then(
+    () => assert.unreachable("it is a folder"),
+    () => {},
+  );
+  await rm(path, { recursive: true });
+  await writeRef(mirror.dir, "refs/stateward/x", "1".repeat(40));
+  assert.is(await readFile(path, "utf8"), `${"1".repeat(40)}\n`);
 });
 
 test("only regular files are read: a symbolic link is a coded problem, and is not followed", async () => {
