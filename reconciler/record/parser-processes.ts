@@ -2,6 +2,7 @@
 // its last answer ended because of a document: that one gets a problem, and the others are parsed by the next.
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import { Failure } from "../model/failure.ts";
 import { errorIn, type Problem } from "../model/problem.ts";
 import type { ParsedDocument } from "../model/types.ts";
 import type { DocumentRef } from "./documents.ts";
@@ -74,11 +75,20 @@ function runParser(
       rest = lines.pop() ?? "";
       for (const line of lines) answers.push(JSON.parse(line) as ParsedDocument);
     });
-    // What is left was torn when the process was killed: it counts as no answer.
-    child.stdout.once("close", () => {
+    // What is left was torn when the process was killed: it counts as no answer. What a document does to the parser ends it by a signal;
+    // one that ends by itself could not do its work, whatever the document.
+    child.once("close", (exit) => {
       clearTimeout(timer);
-      resolve(answers);
+      if (careful && exit !== null && exit !== 0 && answers.length < refs.length) reject(cannotParse(exit));
+      else resolve(answers);
     });
     child.stdin.end(refs.map(({ path, id }) => `${id} ${path}\n`).join(""));
+  });
+}
+
+function cannotParse(exit: number): Failure {
+  return new Failure("transient", `the YAML parser could not do its work (exit ${exit})`, {
+    reason: "ParserFailed",
+    hint: "see whether this program's files are all there, and whether the machine is short of memory or of files that may be open",
   });
 }

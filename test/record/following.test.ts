@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import * as assert from "uvu/assert";
 import { stringify } from "yaml";
+import { Failure } from "../../reconciler/model/failure.ts";
 import { formatProblem } from "../../reconciler/model/problem.ts";
 import { type FileChange, type LoadedRepository, RepositoryLoader } from "../../reconciler/model/repository.ts";
 import type { SourceFile } from "../../reconciler/model/types.ts";
@@ -185,6 +186,13 @@ test("a document that ends its parser gets a problem, and the others are read", 
     if (dying.has(path)) assert.is(document && "problems" in document && document.problems[0]?.code, "SW010", path);
     else assert.equal(document, { value: path });
   }
+});
+
+test("D4: a parser that cannot do its work at all says nothing about documents: they are read again later", async () => {
+  const refs = [{ path: "hosts/a.yaml", id: "0".repeat(40) }];
+  const program = fileURLToPath(new URL("../support/no-such-parser.ts", import.meta.url));
+  const error = await parseInProcesses(refs, { dir: "", processes: 1, program }).catch((cause: unknown) => cause);
+  assert.ok(error instanceof Failure && error.kind === "transient", String(error));
 });
 
 test("what is not plain is parsed by a process, with the same outcome", async () => {
