@@ -18,6 +18,11 @@ export const runProcess: RunProcess = (order) =>
       detached: true,
       stdio: ["pipe", "pipe", "pipe"],
     });
+    // Without a descriptor or a process left there are not even streams to listen to.
+    if (child.pid === undefined) {
+      child.once("error", reject);
+      return;
+    }
     if (order.endsWithUs) endWithUs(child);
     const stdout = collect(child.stdout, order.outputBytesMax);
     const stderr = collect(child.stderr, order.outputBytesMax);

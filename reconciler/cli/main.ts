@@ -32,14 +32,17 @@ Exit status: 0 done, 1 failed, 2 wrong usage, 3 plan has changes (with --exit-co
   )
   .exitOverride();
 
-// Whoever reads has read enough, as head does.
+let exit = 0;
+let endsAtOnce = false;
+
+// Whoever reads has read enough, as head does. A reconciler goes on: what it says there is in its log as well, and nobody would start it
+// again after an end that looks like one in order.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (endsAtOnce) return;
   if (error.code === "EPIPE") process.exit(0);
   throw error;
 });
-
-let exit = 0;
-let endsAtOnce = false;
+process.stderr.on("error", () => {});
 
 /** Adds a command with examples; what its action resolves to is the exit status. */
 function add(spec: string, description: string, examples: readonly string[]): Command {

@@ -1,7 +1,7 @@
 // Reading objects: one `git cat-file --batch` that stays, and a buffered one for as long as many objects are read.
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import type { Socket } from "node:net";
-import { Failure } from "../model/failure.ts";
+import { Failure, messageOf } from "../model/failure.ts";
 import { gitArguments, gitEnvironment } from "./git.ts";
 
 export interface GitObject {
@@ -113,17 +113,18 @@ class BatchProcess {
 
   constructor(dir: string, options: readonly string[]) {
     this.buffered = options.includes("--buffer");
-    this.child = spawn("git", gitArguments(dir, ["cat-file", ...options]), {
-      env: gitEnvironment(),
-      detached: true,
-      stdio: ["pipe", "pipe", "pipe"],
-    });
+    this.child = startGit(gitArguments(dir, ["cat-file", ...options]));
+    this.child.once("error", (error) => this.fail(cannotStart(error)));
+    // Without a descriptor or a process left there are not even streams to listen to.
+    if (this.child.pid === undefined) {
+      this.ended = true;
+      return;
+    }
     this.child.stdin.on("error", () => {});
     this.child.stderr.on("data", (chunk: Buffer) => {
       this.said = `${this.said}${chunk.toString()}`.slice(-saidMax);
     });
     this.child.stdout.on("data", (chunk: Buffer) => this.guarded(() => this.feed(chunk)));
-    this.child.once("error", (error) => this.fail(transient(`git cat-file cannot be started: ${error.message}`)));
     this.child.once("close", () => this.fail(endedBy(this.said)));
     // The process waits for names for as long as this one lives, and keeps it from nothing.
     this.child.unref();
@@ -254,6 +255,19 @@ class BatchProcess {
     this.end();
     for (const { reject } of this.requests.splice(0)) reject(error);
   }
+}
+
+/** Throws a Failure where even that cannot be tried. */
+function startGit(args: string[]): ChildProcessWithoutNullStreams {
+  try {
+    return spawn("git", args, { env: gitEnvironment(), detached: true, stdio: ["pipe", "pipe", "pipe"] });
+  } catch (error) {
+    throw cannotStart(error);
+  }
+}
+
+function cannotStart(error: unknown): Failure {
+  return transient(`git cat-file cannot be started: ${messageOf(error)}`);
 }
 
 /** Git ends at an object that it finds and cannot read: then the mirror is at fault, and asking again does not help. */

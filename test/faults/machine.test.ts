@@ -247,4 +247,29 @@ test("S3: a step that floods both outputs until its timeout: memory, what is kep
   await site.judge();
 });
 
+test.needs(
+  "prlimit",
+  (await run("prlimit", ["--version"]).catch(() => null)) !== null,
+  "L1: a reconciler that may open no more files, and whose output nobody takes any more, goes on when it may again",
+  async () => {
+    await using site = await Site.open();
+    const running = await site.start("r1");
+    await site.arrived(running);
+    const { child } = running.reconciler;
+    const limit = (files: number): Promise<unknown> =>
+      run("prlimit", ["--pid", String(child.pid), `--nofile=${files}:`]);
+    await limit(8);
+    await site.aim("s2");
+    await sleep(4000);
+    assert.is(child.exitCode, null, running.reconciler.output);
+    await limit(1024);
+    await site.arrived(running);
+    for (const stream of [child.stdout, child.stderr]) stream?.destroy();
+    await site.aim("s3");
+    await site.arrived(running);
+    assert.is(child.exitCode, null, "it has not ended as if its work were done");
+    await site.judge();
+  },
+);
+
 test.run();
