@@ -117,6 +117,7 @@ function stepEvents(site: Site, steps: readonly StepLine[], records: Records): H
       isRecorded: isPushed,
       // By whom it was pushed is judged only where that is known.
       isPushed: new Set(site.runs.map(({ data }) => data)).size === 1 ? isPushed : null,
+      done: null,
     });
     const end = steps.find((other) => other.word === "end" && other.pid === line.pid && other.step === line.step);
     // One without an end was ended before the next one began, or with the last process.

@@ -60,7 +60,13 @@ export interface MachineInRecord {
   readonly state: string;
   readonly desired: string;
   readonly applied: readonly { readonly state: string }[];
-  readonly attempt: { readonly from: string; readonly to: string; readonly step: string | null } | null;
+  readonly attempt: {
+    readonly from: string;
+    readonly to: string;
+    readonly step: string | null;
+    /** Steps that ended well, or that a person said to skip. */
+    readonly done: readonly string[];
+  } | null;
   readonly conditions: readonly {
     readonly type: string;
     readonly status: string;
@@ -162,6 +168,8 @@ export type What =
       readonly isRecorded: boolean | null;
       /** Whether its start stood on the remote by then; null where it was not looked at. */
       readonly isPushed: boolean | null;
+      /** Steps of its transition whose good end stood on the disk or on the remote by then; null where it was not looked at. */
+      readonly done: readonly string[] | null;
     }
   /** Null: it did not come to its end. */
   | { readonly kind: "ended"; readonly run: number; readonly exit: number | null }

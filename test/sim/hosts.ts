@@ -62,13 +62,13 @@ export interface HostsOptions {
   readonly random: Random;
   readonly note: (what: What) => void;
   readonly chances: StepChances;
-  /** Whether the start of a step stands on the process's disk or the remote, and whether on the remote. */
+  /** Whether the start of a step stands on the process's disk or the remote, whether on the remote, and the steps that stand there as done. */
   readonly recorded: (
     process: string,
     host: string,
     machine: string,
     step: string,
-  ) => { isRecorded: boolean; isPushed: boolean; incarnation: string | null };
+  ) => { isRecorded: boolean; isPushed: boolean; done: readonly string[]; incarnation: string | null };
 }
 
 export class SimHosts {
@@ -133,7 +133,7 @@ export class SimHosts {
     const { step, machine } = order;
     const facts: StepFacts = { name: step.title, repeat: step.repeat, on: step.on };
     const run: Run = { number: ++this.runs, isOver: false };
-    const { isRecorded, isPushed, incarnation } = seen;
+    const { isRecorded, isPushed, done, incarnation } = seen;
     this.options.note({
       kind: "began",
       run: run.number,
@@ -146,6 +146,7 @@ export class SimHosts {
       transition: transitionOf(step.title),
       isRecorded,
       isPushed,
+      done,
     });
     return run;
   }

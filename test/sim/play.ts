@@ -350,6 +350,7 @@ export class Stage implements SimWorld {
     return {
       isRecorded: says(latest) || says(remote),
       isPushed: says(remote),
+      done: (says(latest) ? latest : remote)?.machines[machine]?.attempt?.done ?? [],
       incarnation: latest?.incarnation ?? null,
     };
   }

@@ -17,6 +17,76 @@ export const steps: readonly Canary[] = [
     ],
   },
   {
+    name: "failure-is-success",
+    what: "a step that failed counts as done",
+    promises: ["S1"],
+    mode: "safety",
+    seedsMax: 60,
+    edits: [
+      {
+        file: "reconciler/engine/runner.ts",
+        find: 'if (outcome.kind === "ok") {',
+        replace: 'if (outcome.kind === "ok" || outcome.kind === "failed") {',
+      },
+    ],
+  },
+  {
+    name: "unheard-is-success",
+    what: "a step of which nobody heard how it ended counts as done",
+    promises: ["S1"],
+    mode: "safety",
+    seedsMax: 600,
+    edits: [
+      {
+        file: "reconciler/engine/runner.ts",
+        find: 'if (outcome.kind === "ok") {',
+        replace: 'if (outcome.kind === "ok" || (outcome.kind === "unreachable" && step.repeat === "always")) {',
+      },
+    ],
+  },
+  {
+    name: "unknown-is-done",
+    what: "a step marked never of which the host does not know how it ended counts as done",
+    promises: ["S1"],
+    mode: "safety",
+    seedsMax: 600,
+    edits: [
+      {
+        file: "reconciler/engine/runner.ts",
+        find: 'return { ...entry, once: setOnce(entry, key, "unknown", context.now) };',
+        replace: "return stepDone(entry, key, context.now);",
+      },
+    ],
+  },
+  {
+    name: "last-step-left-out",
+    what: "the third step of a transition is not run",
+    promises: ["S1"],
+    mode: "safety",
+    seedsMax: 60,
+    edits: [
+      {
+        file: "reconciler/engine/runner.ts",
+        find: "for (const step of order.transition.steps) {",
+        replace: "for (const step of order.transition.steps.slice(0, 2)) {",
+      },
+    ],
+  },
+  {
+    name: "outcome-not-recorded",
+    what: "the next step begins, and that the one before it ended well is not recorded",
+    promises: ["S1"],
+    mode: "safety",
+    seedsMax: 60,
+    edits: [
+      {
+        file: "reconciler/engine/runner.ts",
+        find: "await context.edit((entry) => stepDone(entry, step.key, context.now()));\n    return true;",
+        replace: "return true;",
+      },
+    ],
+  },
+  {
     name: "never-runs-again",
     what: "a step marked never whose outcome is unknown is run again",
     promises: ["S2"],
