@@ -56,9 +56,12 @@ export class FollowedMain {
 
   /** Judges the waiting commit again. Resolves to it and the one before it when it has come into force. */
   reconsider(): Change | null {
-    const before = this.current;
+    const { current: before, refused } = this;
     const next = this.asked?.desired;
-    return next !== undefined && this.consider(next) ? { before, after: next } : null;
+    if (next === undefined || !this.consider(next)) return null;
+    // A commit that was refused while this one waited is a later one: nothing about it has changed (D4).
+    this.refused = refused;
+    return { before, after: next };
   }
 
   /** The latest commit of the branch, where it was refused. */

@@ -158,7 +158,9 @@ function pushEvents(
     const subjects = [...(records.get(commit.id)?.values() ?? [])].filter(
       (record) => JSON.stringify(before.get(record.name)) !== JSON.stringify(record),
     );
-    before = records.get(commit.id) ?? before;
+    const earlier = before;
+    const now = records.get(commit.id) ?? before;
+    before = now;
     const { id, parent, epoch, message } = commit;
     const desired = /^Desired: ([0-9a-f]{40})$/m.exec(message)?.[1] ?? null;
     return {
@@ -170,6 +172,7 @@ function pushEvents(
       epoch,
       desired,
       subjects: subjects.map(asPublished),
+      gone: [...earlier.keys()].filter((name) => !now.has(name)),
       message,
     };
   });

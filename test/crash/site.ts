@@ -295,7 +295,7 @@ export class Site implements AsyncDisposable {
     await this.undisturb();
     // What was pushed elsewhere, or was not pushed yet.
     await git(this.folder, "push", "--quiet", this.record, "HEAD:main").catch(() => {});
-    this.note({ kind: "calm" });
+    this.note({ kind: "calm", helps: false });
   }
 
   /** The host's folder goes away, with all that was on it. */
@@ -358,8 +358,10 @@ export class Site implements AsyncDisposable {
   }
 
   releaseBrake(run: Run): Promise<Answer> {
-    const body = { by: "ana", reason: "looked" };
-    return this.noted(run, { kind: "release-brake" }, () => this.say(run, "/v1/brake-releases", body));
+    const reason = "looked";
+    return this.noted(run, { kind: "release-brake", reason }, () =>
+      this.say(run, "/v1/brake-releases", { by: "ana", reason }),
+    );
   }
 
   verdict(run: Run, kind: "retry" | "skip", host: string): Promise<Answer> {

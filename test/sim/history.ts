@@ -74,6 +74,8 @@ export interface MachineInRecord {
     readonly message: string;
   }[];
   readonly updates: number;
+  /** What the host last said by itself, without having been told. */
+  readonly claim: string | null;
   /** Rises with each transition. */
   readonly revision: number;
 }
@@ -86,6 +88,8 @@ export interface SubjectInRecord {
   readonly machines: Readonly<Record<string, MachineInRecord>>;
   readonly holds?: readonly { readonly select: string; readonly by: string }[];
   readonly braked?: { readonly at: string } | null;
+  readonly approvals?: readonly { readonly commit: string }[];
+  readonly released?: { readonly reason: string } | null;
 }
 
 /** What a person or a program asked for, through the interface of a reconciler. */
@@ -93,7 +97,8 @@ export type Word =
   | { readonly kind: "hold"; readonly select: string; readonly by: string }
   | { readonly kind: "release"; readonly select: string }
   | { readonly kind: "approve"; readonly commit: string }
-  | { readonly kind: "release-brake" }
+  /** `reason`: another one each time. */
+  | { readonly kind: "release-brake"; readonly reason: string }
   | { readonly kind: "retry" | "skip" | "replay"; readonly host: string; readonly machine: string | null }
   /** An update of a counted state, with its idempotency key. */
   | {
@@ -124,6 +129,8 @@ export type What =
       /** Commit of `main` that it names; null for one that names none. */
       readonly desired: string | null;
       readonly subjects: readonly SubjectInRecord[];
+      /** Files that stood in the commit before it, and do not any more. */
+      readonly gone: readonly string[];
       readonly message: string;
     }
   /** A person moved a branch of the remote back, or away. */
@@ -209,8 +216,8 @@ export type What =
       readonly askedAt: number;
       readonly answer: Answer;
     }
-  /** No fault happens from now on, and nobody changes anything. */
-  | { readonly kind: "calm" }
+  /** No fault happens from now on, and nobody changes anything. `helps`: people say each word that a reason asks for. */
+  | { readonly kind: "calm"; readonly helps: boolean }
   /** The end: what the one that leads has in memory, if one does, and everything that the remote's record says. */
   | {
       readonly kind: "rest";

@@ -1,5 +1,8 @@
 // People: they push good and bad commits, hold and release, approve, say retry and skip, move branches back, and are not always right.
+import { fleetName } from "../../reconciler/model/record.ts";
 import type { Stage } from "./play.ts";
+import type { SimProcess } from "./process.ts";
+import { Random } from "./random.ts";
 import type { Act } from "./scenario.ts";
 import { hasTarget } from "./scenario.ts";
 import { factsOf, filesOf, type HostSketch, type RepositorySketch } from "./state-repository.ts";
@@ -7,17 +10,28 @@ import { factsOf, filesOf, type HostSketch, type RepositorySketch } from "./stat
 const mainRef = "refs/heads/main";
 /** In a calm they look after what waits for them this often. */
 const tendMs = 60_000;
+/** Those who help say so many words at most about one host. */
+const wordsMax = 12;
 
 export class People {
   private readonly stage: Stage;
   /** What `main` says, without the bad commits on it. */
   sketch: RepositorySketch;
   private edition = 0;
+  private words = 0;
+  private readonly random: Random;
   private readonly known = new Map<string, HostSketch>();
 
   constructor(stage: Stage) {
     this.stage = stage;
     this.sketch = stage.scenario.repository;
+    this.random = new Random(`${stage.scenario.seed}/people`);
+  }
+
+  /** Whom somebody asks: who leads, or now and then another one, as a person does who has an old address. */
+  private asked(): SimProcess | null {
+    const leading = this.stage.leading();
+    return this.random.chance(0.1) ? this.random.pick(this.stage.processes) : leading;
   }
 
   /** Every host that was ever on `main`, or will be. */
@@ -138,7 +152,7 @@ export class People {
   }
 
   private hold({ select, by, forMs }: Extract<Act, { kind: "hold" }>): void {
-    const process = this.stage.leading();
+    const process = this.asked();
     if (process === null) return;
     const word = { kind: "hold", select, by } as const;
     const order = { select, by, reason: "a look at its disk", until: null };
@@ -161,16 +175,24 @@ export class People {
   }
 
   private releaseBrake(): void {
-    const process = this.stage.leading();
+    const process = this.asked();
     if (process === null) return;
-    this.stage.word(process, { kind: "release-brake" }, ({ coordination }) =>
-      coordination.releaseBrake("ana", "it is known"),
+    const reason = `it is known (${++this.words})`;
+    this.stage.word(process, { kind: "release-brake", reason }, ({ coordination }) =>
+      coordination.releaseBrake("ana", reason),
     );
   }
 
-  private verdict(kind: "retry" | "skip" | "replay", host: string): void {
-    const process = this.stage.leading();
+  /** Most such words are about a host that is stalled: who says them has looked. */
+  private verdict(kind: "retry" | "skip" | "replay", named: string): void {
+    const process = this.asked();
     if (process === null) return;
+    const stalled = kind === "replay" ? [] : this.stalled().map(({ host }) => host);
+    const host = stalled.length > 0 && this.random.chance(0.75) ? this.random.pick(stalled) : named;
+    this.say(process, kind, host);
+  }
+
+  private say(process: SimProcess, kind: "retry" | "skip" | "replay", host: string): void {
     this.stage.word(process, { kind, host, machine: null }, ({ fleet }) =>
       kind === "replay" ? fleet.replay(host) : fleet.verdict(host, null, kind),
     );
@@ -221,14 +243,53 @@ export class People {
     }
   }
 
-  /** From now on they change nothing, and look after what waits for a word. */
-  calm(): void {
+  /** Hosts that are stalled, as the one that leads says, and why. */
+  private stalled(): { readonly host: string; readonly message: string }[] {
+    const engine = this.stage.leading()?.running?.engine;
+    return this.sketch.hosts.flatMap(({ name }) =>
+      Object.values(engine?.recordOf(name)?.machines ?? {}).flatMap(({ conditions }) => {
+        const found = conditions.find(({ type, status }) => type === "Stalled" && status === "True");
+        return found === undefined ? [] : [{ host: name, message: found.message }];
+      }),
+    );
+  }
+
+  /** From now on they change nothing, and look after what waits for a word. `helps`: they say every word that a reason asks for. */
+  calm(helps: boolean): void {
     const { time } = this.stage;
+    const said = new Map<string, number>();
     const tend = (): void => {
       for (const branch of ["main", "observed"] as const) this.accept(branch);
       this.approve(false);
+      if (helps) this.help(said);
       time.after(tendMs, tend);
     };
     tend();
+  }
+
+  private help(said: Map<string, number>): void {
+    const process = this.stage.leading();
+    const engine = process?.running?.engine;
+    if (process === null || engine === undefined) return;
+    const isEnough = (about: string): boolean => {
+      said.set(about, (said.get(about) ?? 0) + 1);
+      return (said.get(about) ?? 0) > wordsMax;
+    };
+    const fleet = engine.recordOf(fleetName)?.fleet;
+    for (const { select } of fleet?.holds ?? []) if (!isEnough(select)) this.release(select);
+    const messages = this.sketch.hosts.flatMap(({ name }) =>
+      Object.values(engine.recordOf(name)?.machines ?? {}).flatMap(({ conditions }) =>
+        conditions.map(({ message }) => message),
+      ),
+    );
+    const isBraked = fleet?.braked != null || messages.some((message) => message.includes("stateward brake release"));
+    if (isBraked && !isEnough("the brake")) this.releaseBrake();
+    for (const { host, message } of this.stalled()) {
+      const asked = (["retry", "skip", "replay"] as const).filter((word) => message.includes(`stateward ${word}`));
+      const word = asked[(said.get(host) ?? 0) % asked.length];
+      // Who says so has mended the cause.
+      this.stage.hosts.of(host).sick.clear();
+      if (word !== undefined && !isEnough(host)) this.say(process, word, host);
+    }
   }
 }

@@ -326,11 +326,14 @@ export class Stage implements SimWorld {
 
   private pushed(process: string | null, from: string | null, to: string): void {
     const subjects: SubjectInRecord[] = [];
-    for (const [path, id] of this.all.changed(from, to)) if (path !== "stateward.json") subjects.push(this.subject(id));
+    const changed = this.all.changed(from, to);
+    for (const [path, id] of changed) if (path !== "stateward.json") subjects.push(this.subject(id));
+    const gone = [...this.all.changed(to, from).keys()].filter((path) => !changed.has(path));
     const message = this.all.message(to);
     const epoch = Number(/^Epoch: (\d+)$/m.exec(message)?.[1] ?? -1);
     const desired = /^Desired: ([0-9a-f]{40})$/m.exec(message)?.[1] ?? null;
-    this.note({ kind: "pushed", process, commit: to, parent: this.all.parent(to), epoch, desired, subjects, message });
+    const parent = this.all.parent(to);
+    this.note({ kind: "pushed", process, commit: to, parent, epoch, desired, subjects, gone, message });
   }
 
   private recorded(
@@ -396,8 +399,10 @@ export class Stage implements SimWorld {
       if (!host.isUp) this.note({ kind: "up", host: host.name });
       host.isUp = true;
     }
-    this.people.calm();
-    this.note({ kind: "calm" });
+    // Half of the times people free what is parked, so that it is seen that their words do.
+    const helps = new Random(`${this.scenario.seed}/calm`).chance(0.5);
+    this.note({ kind: "calm", helps });
+    this.people.calm(helps);
     const end = this.time.now + calmMs;
     let rest = 0;
     let acts = this.events.length;
@@ -474,7 +479,7 @@ function isRefusal({ kind, reason }: Failure): boolean {
 function parseSubject(text: string, name?: string): SubjectInRecord {
   const value = JSON.parse(text) as Partial<SubjectInRecord> & { readonly host?: string; readonly group?: string };
   const own = name ?? value.host ?? value.group ?? fleetName;
-  const { incarnation = null, former = [], machines = {}, holds, braked } = value;
+  const { incarnation = null, former = [], machines = {}, holds, braked, approvals, released } = value;
   return {
     name: own,
     incarnation,
@@ -482,5 +487,7 @@ function parseSubject(text: string, name?: string): SubjectInRecord {
     machines,
     ...(holds === undefined ? {} : { holds }),
     ...(braked === undefined ? {} : { braked }),
+    ...(approvals === undefined ? {} : { approvals }),
+    ...(released === undefined ? {} : { released }),
   };
 }

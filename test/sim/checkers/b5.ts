@@ -8,7 +8,7 @@ export const b5: Checker = {
   check: (history) => {
     if (wasRewound(history, "observed")) return [];
     const violations: Violation[] = [];
-    const releases = all(history, "word").filter(({ word }) => word.kind === "release");
+    const words = all(history, "word").filter(({ answer }) => answer !== "refused");
     const record = new RecordNow();
     for (const event of history.events) {
       const before = record.subjects.get("@fleet")?.holds ?? [];
@@ -16,9 +16,19 @@ export const b5: Checker = {
       const after = record.subjects.get("@fleet")?.holds ?? [];
       for (const hold of before) {
         if (after.some(({ select, by }) => select === hold.select && by === hold.by)) continue;
-        const isAsked = releases.some(
-          ({ word, askedAt }) =>
-            word.kind === "release" && askedAt <= event.at && sameSelector(word.select, hold.select),
+        const isOne = (other: string): boolean => sameSelector(other, hold.select);
+        // A release that was answered before the hold was asked for is another one's.
+        const heldAt = words.findLast(
+          ({ word, askedAt, answer }) =>
+            word.kind === "hold" &&
+            answer === "taken" &&
+            askedAt <= event.at &&
+            word.by === hold.by &&
+            isOne(word.select),
+        );
+        const isAsked = words.some(
+          ({ word, askedAt, at }) =>
+            word.kind === "release" && askedAt <= event.at && at >= (heldAt?.askedAt ?? 0) && isOne(word.select),
         );
         if (!isAsked)
           violations.push({

@@ -9,6 +9,24 @@ export function wasRewound(history: History, branch: "main" | "observed"): boole
   return all(history, "rewound").some((event) => event.branch === branch);
 }
 
+/** Name of what is recorded of the whole fleet. */
+export const fleetName = "@fleet";
+
+/** True when a reconciler kept its disk, and nobody else wrote the record, from a moment to the end; or until its own next push. */
+export function isKept(history: History, process: string, from: number): boolean {
+  // One that has been deposed, and cannot know it because the remote does not answer, keeps what it takes in a journal set aside.
+  const before = all(history, "pushed").findLast(({ at }) => at <= from);
+  if (before !== undefined && before.process !== process) return false;
+  for (const event of history.events) {
+    if (event.at < from) continue;
+    if (event.kind === "started" && event.process === process && event.fresh) return false;
+    if (event.kind === "pushed" && event.process !== process) return false;
+    // One that started, and was not answered yet, has no commit in force, and has not read what it has kept.
+    if (event.kind === "rest") return event.leader === process && event.inForce !== null;
+  }
+  return false;
+}
+
 /** The commits of `main`, by id. */
 export function desiredOf(history: History): ReadonlyMap<string, DesiredFacts> {
   return new Map(all(history, "commit").map(({ commit, desired }) => [commit, desired]));

@@ -1,27 +1,13 @@
 // D1: what an API call acknowledged survives `kill -9` of the reconciler, and a power cut.
-import { all, type Checker, type History, type Violation } from "../history.ts";
-import { sameSelector, wasRewound } from "./chain.ts";
+import { all, type Checker, type History, type Violation, type Word } from "../history.ts";
+import { fleetName, isKept, sameSelector, wasRewound } from "./chain.ts";
 
 export const d1: Checker = {
   promise: "D1",
-  says: "holds and counted updates that were acknowledged are in the record of the same reconciler at the end, unless another has led since; and no key is counted twice",
-  check: (history) => (wasRewound(history, "observed") ? [] : [...holds(history), ...updates(history)]),
+  says: "holds, releases, approvals, releases of the brake and counted updates that were acknowledged are in the record of the same reconciler at the end, unless another has led since; and no key is counted twice",
+  check: (history) =>
+    wasRewound(history, "observed") ? [] : [...holds(history), ...otherWords(history), ...updates(history)],
 };
-
-/** True when a reconciler kept its disk, and nobody else wrote the record, from a moment to the end; or until its own next push. */
-function isKept(history: History, process: string, from: number): boolean {
-  // One that has been deposed, and cannot know it because the remote does not answer, keeps what it takes in a journal set aside.
-  const before = all(history, "pushed").findLast(({ at }) => at <= from);
-  if (before !== undefined && before.process !== process) return false;
-  for (const event of history.events) {
-    if (event.at < from) continue;
-    if (event.kind === "started" && event.process === process && event.fresh) return false;
-    if (event.kind === "pushed" && event.process !== process) return false;
-    // One that started, and was not answered yet, has no commit in force, and has not read what it has kept.
-    if (event.kind === "rest") return event.leader === process && event.inForce !== null;
-  }
-  return false;
-}
 
 function holds(history: History): Violation[] {
   const [rest] = all(history, "rest");
@@ -32,7 +18,7 @@ function holds(history: History): Violation[] {
       (other) =>
         other.word.kind === "release" && other.askedAt >= askedAt && sameSelector(other.word.select, word.select),
     );
-    const fleet = rest?.memory?.find(({ name }) => name === "@fleet");
+    const fleet = rest?.memory?.find(({ name }) => name === fleetName);
     const isThere =
       fleet?.holds?.some(({ select, by }) => by === word.by && sameSelector(select, word.select)) === true;
     return isReleased || isThere
@@ -44,6 +30,40 @@ function holds(history: History): Violation[] {
             message: `the hold on ${word.select} by ${word.by} was acknowledged by ${process}, and is gone`,
           },
         ];
+  });
+}
+
+/** What was said about the fleet last of its sort is what its record says. */
+function otherWords(history: History): Violation[] {
+  const [rest] = all(history, "rest");
+  const fleet = rest?.memory?.find(({ name }) => name === fleetName);
+  if (rest === undefined || rest.memory === null) return [];
+  const words = all(history, "word");
+  const fail = (at: number, process: string, what: string): Violation => ({
+    promise: "D1",
+    at,
+    message: `${what} was acknowledged by ${process}, and is gone`,
+  });
+  return words.flatMap(({ at, word, process, answer, askedAt }) => {
+    if (answer !== "taken" || !isKept(history, process, at)) return [];
+    // What was asked for before this one was answered may have come after it.
+    const isLast = (isOther: (other: Word) => boolean): boolean =>
+      !words.some((other) => other.askedAt >= askedAt && other.word !== word && isOther(other.word));
+    if (word.kind === "approve" && !fleet?.approvals?.some(({ commit }) => commit === word.commit))
+      return [fail(at, process, `the word for ${word.commit.slice(0, 8)}`)];
+    if (
+      word.kind === "release-brake" &&
+      fleet?.released?.reason !== word.reason &&
+      isLast(({ kind }) => kind === "release-brake")
+    )
+      return [fail(at, process, `the release of the brake (${word.reason})`)];
+    if (
+      word.kind === "release" &&
+      fleet?.holds?.some(({ select }) => sameSelector(select, word.select)) === true &&
+      isLast((other) => other.kind === "hold" && sameSelector(other.select, word.select))
+    )
+      return [fail(at, process, `the release of ${word.select}`)];
+    return [];
   });
 }
 

@@ -1,10 +1,13 @@
 // D4: a desired commit that does not validate changes nothing: the last good one stays in force.
 import { all, type Checker, type Violation } from "../history.ts";
-import { desiredOf, wasRewound } from "./chain.ts";
+import { desiredOf, isKept, wasRewound } from "./chain.ts";
+
+/** A word is followed by then. */
+const slowMs = 60_000;
 
 export const d4: Checker = {
   promise: "D4",
-  says: "nothing is recorded under a commit with problems; in the end the tip of main is in force or waits for a word, if it is good",
+  says: "nothing is recorded under a commit with problems; in the end the tip of main is in force or waits for a word that nobody has said, if it is good; if it is not, that is shown",
   check: (history) => {
     const facts = desiredOf(history);
     const violations: Violation[] = all(history, "pushed").flatMap(({ at, desired, commit }) =>
@@ -22,10 +25,23 @@ export const d4: Checker = {
     if (rest === undefined || rest.leader === null || !history.isLiveness || wasRewound(history, "main"))
       return violations;
     const tip = rest.main;
-    if (tip === null || facts.get(tip)?.valid !== true || rest.inForce === tip || rest.waiting === tip)
-      return violations;
-    const message = `${tip.slice(0, 8)} is good, ${rest.inForce?.slice(0, 8)} is in force, ${rest.waiting?.slice(0, 8)} waits`;
-    violations.push({ promise: "D4", at: rest.at, message });
+    const isGood = tip === null ? null : facts.get(tip)?.valid;
+    const fail = (message: string): void => void violations.push({ promise: "D4", at: rest.at, message });
+    if (tip === null || isGood === undefined || rest.inForce === tip) return violations;
+    const said = all(history, "word").find(
+      ({ word, answer, process, at }) =>
+        word.kind === "approve" &&
+        word.commit === tip &&
+        answer === "taken" &&
+        rest.at - at > slowMs &&
+        isKept(history, process, at),
+    );
+    if (isGood === false && !/has problems/.test(rest.trouble ?? ""))
+      fail(`${tip.slice(0, 8)} has problems, and all that is said is ${rest.trouble}`);
+    if (isGood === true && rest.waiting !== tip)
+      fail(`${tip.slice(0, 8)} is good, ${rest.inForce?.slice(0, 8)} is in force, ${rest.waiting?.slice(0, 8)} waits`);
+    if (isGood === true && rest.waiting === tip && said !== undefined)
+      fail(`${tip.slice(0, 8)} waits for a word, which was said at ${said.at}`);
     return violations;
   },
 };

@@ -3,12 +3,14 @@ import {
   all,
   type Checker,
   type DesiredFacts,
+  type History,
   type HostAtRest,
   type HostFacts,
   type MachineInRecord,
   type SubjectInRecord,
   type Violation,
 } from "../history.ts";
+import { covers, fleetName } from "./chain.ts";
 
 const largeFleet = 50;
 /** Between two arrivals in a fleet that gets on. */
@@ -16,7 +18,7 @@ const arrivalMs = 120_000;
 
 export const l1: Checker = {
   promise: "L1",
-  says: "after a long calm one leads, and every host is in its target or parked with a reason; one that waits for others waits for one that is parked, or for room that is really taken",
+  says: "after a long calm one leads, and every host is in its target or parked with a reason; a word that a reason asks for frees it; one that waits for others waits for one of its machine that is parked, or for room that is really taken",
   check: (history) => {
     const [rest] = all(history, "rest");
     if (rest === undefined || !history.isLiveness) return [];
@@ -40,21 +42,22 @@ export const l1: Checker = {
           : [{ host, machine, target, entry, reason: ready?.reason ?? "", message: ready?.message ?? "" }];
       }),
     );
-    const explained = stuck.filter(
-      (item) => isParked(item) || isOutOfRoom(item, desired, { hosts: rest.hosts, memory }),
+    const fleet = memory.get(fleetName);
+    const held = (name: string): boolean => (fleet?.holds ?? []).some(({ select }) => covers(select, name, desired));
+    const said = wordsSaid(history);
+    const parked = stuck.filter(
+      (item) =>
+        isParked(item, { isHeld: held(item.host.name), isBraked: fleet?.braked != null, said }) ||
+        isOutOfRoom(item, desired, { hosts: rest.hosts, memory }),
     );
-    // Who waits for others waits for one that is parked, or for one that waits for such a one.
-    for (let known = -1; known < explained.length; ) {
-      known = explained.length;
-      explained.push(
-        ...stuck.filter((item) => !explained.includes(item) && explained.some((other) => mayWaitFor(item, other))),
-      );
-    }
-    return stuck
-      .filter((item) => !explained.includes(item))
-      .map(({ host, machine, target, entry, reason, message }) =>
+    return stuck.flatMap((item) => {
+      const waitsForOthers = parked.some((other) => mayWaitFor(item, other));
+      if (parked.includes(item) || waitsForOthers) return [];
+      const { host, machine, target, entry, reason, message } = item;
+      return [
         fail(`${host.name} is in ${entry?.state ?? "no state"}, target ${target} (${machine}): ${reason}: ${message}`),
-      );
+      ];
+    });
   },
 };
 
@@ -67,33 +70,65 @@ interface Stuck {
   readonly message: string;
 }
 
-/** Reasons that name others: those of the same machine, or of the whole fleet. */
-const machineReasons = new Set(["GuardWaiting", "RolloutWaiting", "BarrierWaiting"]);
-const fleetReasons = new Set(["FleetBusy", "Queued"]);
+/** Reasons that name others: one of them must be parked. */
+const othersReasons = new Set(["GuardWaiting", "RolloutWaiting", "BarrierWaiting"]);
+/** Reasons that name a person's word, beyond those that stand as Stalled. */
+const personsReasons = new Set(["RolloutHalted", "Quarantined", "DriftAdopted", "DriftTolerated"]);
 
-function mayWaitFor({ reason, machine }: Stuck, other: Stuck): boolean {
-  return fleetReasons.has(reason) || (machineReasons.has(reason) && other.machine === machine);
+/**
+ * Whoever waits for another waits for one with the same machine: rollouts, barriers and guards are about that. A place among those
+ * that are acted upon is kept by one of which nobody knows whether its step has ended.
+ */
+function mayWaitFor(item: Stuck, other: Stuck): boolean {
+  if (item.reason === "FleetBusy") return other.reason === "OutcomeUnknown" && other.entry?.attempt != null;
+  return othersReasons.has(item.reason) && other !== item && other.machine === item.machine;
 }
 
-/** Reasons that name a person's word, beyond those that stand as Stalled. */
-const personsReasons = new Set([
-  "Held",
-  "RolloutHalted",
-  "Quarantined",
-  "TooManyLost",
-  "DriftAdopted",
-  "DriftTolerated",
-]);
+interface Parking {
+  /** By a person's word that is recorded. */
+  readonly isHeld: boolean;
+  readonly isBraked: boolean;
+  readonly said: Said;
+}
 
-function isParked({ host, target, entry, reason, message }: Stuck): boolean {
-  if (host.isHeld) return true;
+function isParked({ host, target, entry, reason, message }: Stuck, { isHeld, isBraked, said }: Parking): boolean {
+  if (host.isHeld || (reason === "Held" && isHeld)) return true;
   // A guard that nobody can open says so: over an empty group, or before a state that is shut.
   if (reason === "GuardWaiting" && (target === "shut" || message.includes("cannot be evaluated"))) return true;
   if (personsReasons.has(reason)) return true;
   // A brake says who lets it go.
-  if (message.includes("stateward brake release")) return true;
+  if (message.includes("stateward brake release"))
+    return (isBraked || reason === "QuietStart") && !said.isEnough("", message);
   const stalled = entry?.conditions.find(({ type }) => type === "Stalled");
-  return stalled !== undefined && stalled.status === "True" && stalled.reason !== "" && stalled.message !== "";
+  if (stalled?.status !== "True" || stalled.reason === "" || stalled.message === "") return false;
+  return !said.isEnough(host.name, stalled.message);
+}
+
+interface Said {
+  /** True when every word that a reason asks for was said and acknowledged, and has not helped. */
+  readonly isEnough: (host: string, message: string) => boolean;
+}
+
+/** So often a word is said before it has to have helped: what it frees may come to the next thing that asks for one. */
+const timesMin = 3;
+
+/** What was acknowledged since the faults have ended: from then on steps end well, so what a person frees is free. */
+function wordsSaid(history: History): Said {
+  const calm = all(history, "calm")[0]?.at ?? 0;
+  const said = new Map<string, number>();
+  for (const { word, answer, at } of all(history, "word")) {
+    if (at < calm || answer !== "taken") continue;
+    const key = word.kind === "release-brake" ? "brake release " : "host" in word ? `${word.kind} ${word.host}` : "";
+    said.set(key, (said.get(key) ?? 0) + 1);
+  }
+  return {
+    isEnough: (host, message) => {
+      const asked = ["retry", "skip", "replay", "brake release"].filter((word) =>
+        message.includes(`stateward ${word}`),
+      );
+      return asked.length > 0 && asked.every((word) => (said.get(`${word} ${host}`) ?? 0) >= timesMin);
+    },
+  };
 }
 
 /** Hosts of a group that may be down at once where nothing is said: a tenth, and at least one. */

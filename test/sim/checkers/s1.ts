@@ -114,7 +114,9 @@ class Steps {
     // It is told again what it was told before.
     if (own.at(-1)?.state === state) return [];
     const index = this.history.events.indexOf(event);
-    const last = own.findLast((mark) => mark.process === process)?.index ?? -1;
+    // From where it was brought there: one that was set back meanwhile may have come by any way.
+    const told = own.findLast((mark) => mark.process === process)?.index ?? -1;
+    const last = Math.max(told, this.fallen.get(host) ?? -1);
     const led = this.runs
       .get(keyOf(event))
       ?.findLast(({ began, index: begunAt }) => began.process === process && begunAt > last);

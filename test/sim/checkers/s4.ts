@@ -1,10 +1,10 @@
 // S4: transitions of one host never overlap, and nothing runs on a host that is held.
 import { all, type Checker, type Happening, type History, type Violation } from "../history.ts";
-import { type Began, covers, desiredOf } from "./chain.ts";
+import { type Began, covers, desiredOf, fleetName, RecordNow, sameSelector } from "./chain.ts";
 
 export const s4: Checker = {
   promise: "S4",
-  says: "a reconciler runs one step of a host at a time, and none on a host whose hold it has acknowledged, or that its file holds",
+  says: "a reconciler runs one step of a host at a time, and none on a host whose hold it has acknowledged, or taken over with the record, or that its file holds",
   check: (history) => [...overlaps(history), ...onHeldHosts(history)],
 };
 
@@ -36,63 +36,90 @@ const honouredMs = 10_000;
 
 interface Hold {
   readonly at: number;
+  /** When it was asked for: what was said before that does not lift it. */
+  readonly askedAt: number;
   readonly select: string;
   readonly process: string;
+}
+
+/** The holds that each reconciler has to honour: those that it acknowledged, and those that it took over with the record. */
+class Holds {
+  private readonly words: ReturnType<typeof all<"word">>;
+  private readonly record = new RecordNow();
+  private list: Hold[] = [];
+  private isMoved = false;
+  private leader: string | null = null;
+
+  constructor(history: History) {
+    this.words = all(history, "word").filter(({ answer }) => answer !== "refused");
+  }
+
+  take(event: Happening): void {
+    // What a reconciler takes while it does not know yet that its record was moved back is set aside with its journal.
+    if (event.kind === "rewound" && event.branch === "observed") this.isMoved = true;
+    if (this.isMoved) {
+      this.list = [];
+      return;
+    }
+    // What is not pushed may have been lost with its machine.
+    if (event.kind === "started" && event.fresh)
+      this.list = this.list.filter(({ process }) => process !== event.process);
+    this.record.take(event);
+    if (event.kind === "pushed") this.lead(event);
+    // One that was deposed and cannot reach the remote takes words that are set aside with its journal.
+    if (event.kind !== "word" || (this.leader !== null && this.leader !== event.process)) return;
+    const { word, answer, at, askedAt, process } = event;
+    if (word.kind === "hold" && answer === "taken") this.list.push({ at, askedAt, select: word.select, process });
+  }
+
+  /** Who takes the lead goes by what is recorded, and by nothing else. */
+  private lead({ at, process }: { readonly at: number; readonly process: string | null }): void {
+    if (process === this.leader || process === null) return;
+    this.leader = process;
+    const recorded = this.record.subjects.get(fleetName)?.holds ?? [];
+    const taken = recorded.map(({ select, by }): Hold => {
+      const word = this.words.findLast(
+        (other) =>
+          other.word.kind === "hold" &&
+          other.askedAt <= at &&
+          other.word.by === by &&
+          sameSelector(other.word.select, select),
+      );
+      return { at, askedAt: word?.askedAt ?? 0, select, process };
+    });
+    this.list = [...this.list.filter((hold) => hold.process !== process), ...taken];
+  }
+
+  /** Those in force at a process; a release counts from when it was asked for. */
+  at(time: number, process: string): readonly Hold[] {
+    this.list = this.list.filter(
+      (hold) =>
+        !this.words.some(
+          ({ word, askedAt, at }) =>
+            word.kind === "release" && askedAt <= time && at >= hold.askedAt && sameSelector(word.select, hold.select),
+        ),
+    );
+    return this.list.filter((hold) => hold.process === process && time - hold.at > honouredMs);
+  }
 }
 
 function onHeldHosts(history: History): Violation[] {
   const facts = desiredOf(history);
   const violations: Violation[] = [];
-  let holds: Hold[] = [];
-  let isMoved = false;
-  let leader: string | null = null;
+  const holds = new Holds(history);
   let desired = [...facts.values()][0];
   const isHeldInAll = (host: string): boolean =>
     [...facts.values()].every(({ hosts }) => hosts.find(({ name }) => name === host)?.isHeld === true);
-  const asked = all(history, "word").filter(({ word }) => word.kind === "release");
-  const take = (event: Happening): void => {
-    if (event.kind === "commit" && event.desired.valid) desired = event.desired;
-    // What another has not pushed is not known to whoever takes over, and it may have been lost with its machine.
-    if (event.kind === "started" && event.fresh) holds = holds.filter(({ process }) => process !== event.process);
-    if (event.kind === "pushed") {
-      leader = event.process;
-      holds = holds.filter(({ process }) => process === event.process);
-    }
-    // What a reconciler takes while it does not know yet that its record was moved back is set aside with its journal.
-    if (event.kind === "rewound" && event.branch === "observed") isMoved = true;
-    // One that was deposed and cannot reach the remote takes words that are set aside with its journal.
-    const isLeading = leader === null || !("process" in event) || leader === event.process;
-    if (isLeading && event.kind === "word" && event.word.kind === "hold" && event.answer === "taken")
-      holds.push({ at: event.at, select: event.word.select, process: event.process });
-    if (isMoved) holds = [];
-  };
   for (const event of history.events) {
-    take(event);
-    // A release counts from when it was asked for.
-    holds = holds.filter(
-      ({ select }) =>
-        !asked.some(({ word, askedAt }) => word.kind === "release" && word.select === select && askedAt <= event.at),
-    );
+    if (event.kind === "commit" && event.desired.valid) desired = event.desired;
+    holds.take(event);
     if (event.kind !== "began" || desired === undefined) continue;
-    if (isHeldInAll(event.host))
-      violations.push({
-        promise: "S4",
-        at: event.at,
-        message: `${event.step.name} begins on ${event.host}, which its file holds`,
-      });
-    for (const { at, select, process } of holds) {
-      if (
-        process === event.process &&
-        event.at - at > honouredMs &&
-        covers(select, event.host, desired) &&
-        isInAll(history, event.host)
-      )
-        violations.push({
-          promise: "S4",
-          at: event.at,
-          message: `${event.step.name} begins on ${event.host}, which is held by ${select}`,
-        });
-    }
+    const { at, host, step, process } = event;
+    const fail = (why: string): number =>
+      violations.push({ promise: "S4", at, message: `${step.name} begins on ${host}, which ${why}` });
+    if (isHeldInAll(host)) fail("its file holds");
+    for (const { select } of holds.at(at, process))
+      if (covers(select, host, desired) && isInAll(history, host)) fail(`is held by ${select}`);
   }
   return violations;
 }
