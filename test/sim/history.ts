@@ -118,6 +118,8 @@ export type What =
   /** `fresh`: without a data folder. `folder` names the data folder: those of one folder are one identity. */
   | { readonly kind: "started"; readonly process: string; readonly folder: string; readonly fresh: boolean }
   | { readonly kind: "killed" | "stopped"; readonly process: string }
+  /** It was stopped as by SIGSTOP, and goes on with what it knew before. */
+  | { readonly kind: "resumed"; readonly process: string }
   /** The remote took a commit of `observed`. `subjects` are the files that it changed. */
   | {
       readonly kind: "pushed";

@@ -286,7 +286,8 @@ export class People {
     if (isBraked && !isEnough("the brake")) this.releaseBrake();
     for (const { host, message } of this.stalled()) {
       const asked = (["retry", "skip", "replay"] as const).filter((word) => message.includes(`stateward ${word}`));
-      const word = asked[(said.get(host) ?? 0) % asked.length];
+      // Of words that are each enough, everybody has one that they prefer.
+      const word = asked[this.edition % asked.length];
       // Who says so has mended the cause.
       this.stage.hosts.of(host).sick.clear();
       if (word !== undefined && !isEnough(host)) this.say(process, word, host);

@@ -155,7 +155,10 @@ export class Stage implements SimWorld {
       }
       case "pause":
         this.process(act.process).pause();
-        return this.undo(act.forMs, () => this.process(act.process).resume());
+        return this.undo(act.forMs, () => {
+          this.process(act.process).resume();
+          this.note({ kind: "resumed", process: this.process(act.process).name });
+        });
       case "start":
         return this.process(act.process).start();
       case "clock-jump":

@@ -117,8 +117,11 @@ export function scenarioOf(seed: string, isLiveness: boolean): Scenario {
   const size = random.of("size");
   const hostCount = size.chance(0.01) ? size.whole(50, 200) : size.whole(5, 9);
   const processCount = size.chance(0.5) ? 2 : size.whole(2, 5);
-  const repository = randomRepository(random.of("repository"), hostCount);
-  const actsMs = size.whole(60, 240) * 1000;
+  const drawn = randomRepository(random.of("repository"), hostCount);
+  const usualMs = size.whole(60, 240) * 1000;
+  const rare = rareOf(random.of("rare"), drawn, processCount);
+  const repository = rare?.repository ?? drawn;
+  const actsMs = Math.max(usualMs, rare?.actsMs ?? 0);
   const rates = random.of("rates");
   const sometimes = (most: number): number => (rates.chance(0.5) ? 0 : rates.next() * most);
   return withPast(random, {
@@ -136,8 +139,76 @@ export function scenarioOf(seed: string, isLiveness: boolean): Scenario {
     lost: sometimes(0.15),
     twice: sometimes(0.3),
     actsMs,
-    script: scriptOf(random, { repository, processCount, actsMs }),
+    script: [...scriptOf(random, { repository, processCount, actsMs: usualMs }), ...(rare?.script ?? [])].toSorted(
+      (a, b) => a.at - b.at,
+    ),
   });
+}
+
+interface Rare {
+  readonly repository: RepositorySketch;
+  readonly actsMs: number;
+  readonly script: readonly Timed[];
+}
+
+/** What chance alone brings about too seldom to judge anything by it: it is staged in some seeds, beside everything else. */
+function rareOf(random: Random, repository: RepositorySketch, processCount: number): Rare | null {
+  if (random.chance(0.04)) return isolation(random, repository, processCount);
+  return random.chance(0.08) ? silence(random, repository) : null;
+}
+
+/** Reconcilers are cut off for longer than one may go on by itself (D3). */
+function isolation(random: Random, repository: RepositorySketch, processCount: number): Rare {
+  const script = Array.from({ length: random.whole(1, processCount) }, (_, process): Timed => {
+    const kind = random.pick(["cut-off", "half-open"] as const);
+    return { at: random.whole(2000, 30_000), act: { kind, process, forMs: random.whole(400_000, 900_000) } };
+  });
+  // Something to do, all the time, that needs no person's word.
+  const machines = repository.machines.map((machine) => ({
+    ...machine,
+    drift: "correct" as const,
+    recovery: "replay" as const,
+    transitions: machine.transitions.map((transition) => ({
+      ...transition,
+      steps: transition.steps.map((step) => ({ ...step, repeat: "always" as const })),
+    })),
+  }));
+  const busy = Array.from({ length: 15 }, (_, index): Timed => {
+    const host = random.pick(repository.hosts).name;
+    return {
+      at: 30_000 * (index + 2) + random.whole(0, 20_000),
+      act: { kind: random.pick(["fall", "rebuild"]), host },
+    };
+  });
+  return {
+    repository: { ...repository, machines },
+    actsMs: random.whole(600, 900) * 1000,
+    script: [...script, ...busy],
+  };
+}
+
+/** Many hosts that would be replaced are silent for long, and come back as they were (B2); the others are to be moved. */
+function silence(random: Random, repository: RepositorySketch): Rare {
+  const machines = repository.machines.map((machine) =>
+    machine.name === "beacon" ? machine : { ...machine, recovery: "replace" as const },
+  );
+  const brakes = { ...(repository.settings.brakes as object), max_lost: 3 };
+  const at = random.whole(20_000, 60_000);
+  const script = ["east", "west"].map((region): Timed => {
+    const forMs = random.whole(90_000, 200_000);
+    return { at: at + random.whole(0, 20_000), act: { kind: "region-down", region, rebuilds: false, forMs } };
+  });
+  const settings = { ...repository.settings, brakes };
+  // The others are to be taken down meanwhile (B1).
+  const moves = ["rest", "alt"].map((target): Timed => {
+    const hosts = repository.hosts.filter(() => random.chance(0.6)).map(({ name }) => name);
+    return { at: at + random.whole(30_000, 70_000), act: { kind: "retarget", hosts, target, acknowledges: true } };
+  });
+  return {
+    repository: { ...repository, machines, settings, maxLost: 3 },
+    actsMs: at + 240_000,
+    script: [...(random.chance(0.3) ? script : script.slice(0, 1)), ...moves],
+  };
 }
 
 function processSketch(random: Random): ProcessSketch {

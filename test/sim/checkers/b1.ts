@@ -4,8 +4,8 @@ import { desiredOf } from "./chain.ts";
 
 export const b1: Checker = {
   promise: "B1",
-  says: "a step that takes an available host down begins only while fewer of its group than the limit are down by such a step of the same reconciler",
-  check: (history) => judge(history),
+  says: "a step that takes an available host down begins only while fewer of its group than the limit are down by such a step of the same reconciler, and while fewer than that are silent: unknown counts as unavailable",
+  check: (history) => [...judge(history), ...besideSilent(history)],
 };
 
 /** A commit is in force this long after it was pushed, as a rule; sooner is as well. */
@@ -40,9 +40,11 @@ function judge(history: History): Violation[] {
     if (event.kind === "pushed" && event.epoch > epoch) down.clear();
     if (event.kind === "pushed" && event.epoch >= epoch) leader = event.process;
     // A commit may wait for a person's word for long before it comes into force.
-    if (event.kind === "pushed") {
-      epoch = Math.max(epoch, event.epoch);
-      const next = commits.get(event.desired ?? "") ?? inForce;
+    const isApproved = event.kind === "word" && event.word.kind === "approve" && event.answer === "taken";
+    if (event.kind === "pushed" || isApproved) {
+      if (event.kind === "pushed") epoch = Math.max(epoch, event.epoch);
+      const named = event.kind === "pushed" ? event.desired : event.word.kind === "approve" ? event.word.commit : null;
+      const next = commits.get(named ?? "") ?? inForce;
       for (const host of movedHosts(inForce, next)) changedAt.set(host, event.at);
       inForce = next;
       // A host that is not there any more is no member of a group.
@@ -70,6 +72,63 @@ function judge(history: History): Violation[] {
     down.set(key, { process, at: event.at });
   }
   return violations;
+}
+
+/** Who has been silent for so long was missed at a look, and whoever went on after a stop has looked again. */
+const missedMs = 45_000;
+
+/** B4: a host that does not answer takes its place in its groups, whatever is recorded of it. */
+function besideSilent(history: History): Violation[] {
+  const violations: Violation[] = [];
+  const silent = new Map<string, number>();
+  const goesOn = new Map<string, number>();
+  /** What was begun before goes on: host and machine, while nobody has told the host that it has arrived. */
+  const open = new Set<string>();
+  let facts: DesiredFacts | null = null;
+  let changedAt = 0;
+  for (const event of history.events) {
+    if (event.kind === "commit" && event.desired.valid) {
+      const names = ({ hosts }: DesiredFacts): string => hosts.map(({ name }) => name).join(" ");
+      if (facts === null || names(facts) !== names(event.desired)) changedAt = event.at;
+      facts = event.desired;
+    }
+    if (event.kind === "down") silent.set(event.host, event.at);
+    if (event.kind === "up") silent.delete(event.host);
+    if (event.kind === "resumed" || event.kind === "started") goesOn.set(event.process, event.at);
+    if (event.kind === "marked") open.delete(`${event.host} ${event.machine}`);
+    if (event.kind !== "began" || event.transition === null || facts === null) continue;
+    const { at, host, machine, transition, process, step } = event;
+    const key = `${host} ${machine}`;
+    const isNew = !open.has(key);
+    open.add(key);
+    const desired = facts;
+    const isUp = desired.machines.find(({ name }) => name === machine)?.available.includes(transition.from) === true;
+    // A commit that came just now may have taken hosts out of their groups.
+    if (!isNew || !isUp || at - changedAt < missedMs || at - (goesOn.get(process) ?? 0) < missedMs) continue;
+    const own = membershipOf(desired, host);
+    for (const group of own) {
+      const limit = limitOf(desired, group);
+      const gone = desired.hosts.filter(
+        ({ name, transport }) =>
+          name !== host &&
+          transport !== "agent" &&
+          membershipOf(desired, name).includes(group) &&
+          at - (silent.get(name) ?? at) > missedMs,
+      );
+      if (limit !== null && gone.length >= limit)
+        violations.push({
+          promise: "B1",
+          at,
+          message: `${step.name} takes ${host} down while ${gone.map(({ name }) => name).join(", ")} of ${group} are silent, and ${limit} may be down`,
+        });
+    }
+  }
+  return violations;
+}
+
+function membershipOf({ hosts }: DesiredFacts, host: string): string[] {
+  const facts = hosts.find(({ name }) => name === host);
+  return facts === undefined ? [] : [...facts.groups, ...Object.keys(facts.targets).map((machine) => `all_${machine}`)];
 }
 
 /** Where a group says nothing, a tenth of it may be down, and at least one host: so it is for the hosts of a machine. */

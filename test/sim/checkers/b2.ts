@@ -7,9 +7,10 @@ const atOnceMs = 60_000;
 
 export const b2: Checker = {
   promise: "B2",
-  says: "of hosts that were rebuilt at once, no more than the limit are replayed before a person releases the brake; and nobody else releases it",
+  says: "of hosts that were rebuilt at once, no more than the limit are replayed before a person releases the brake; while more than that are silent, none is replaced; and nobody else releases it",
   // A record that a person has moved back may not know of the brake.
-  check: (history) => (wasRewound(history, "observed") ? [] : [...released(history), ...replayed(history)]),
+  check: (history) =>
+    wasRewound(history, "observed") ? [] : [...released(history), ...replayed(history), ...replaced(history)],
 };
 
 const isRelease = (event: Happening): boolean =>
@@ -30,12 +31,46 @@ function released(history: History): Violation[] {
   return violations;
 }
 
-/** A host with something to replay: it was in a state beyond the initial one in a life that the record knows. */
-function replayed(history: History): Violation[] {
+/** Who has been silent for so long was missed at a look. */
+const missedMs = 60_000;
+
+/** A host that is silent may only be cut off: with many of them none is replaced. */
+function replaced(history: History): Violation[] {
+  const most = mostOf(history);
+  const words = history.events.filter(isRelease);
+  const violations: Violation[] = [];
+  const record = new RecordNow();
+  const silent = new Map<string, number>();
+  for (const event of history.events) {
+    record.take(event);
+    if (event.kind === "down") silent.set(event.host, event.at);
+    if (event.kind === "up") silent.delete(event.host);
+    if (event.kind !== "began" || !event.step.name.includes(".replace.")) continue;
+    const { at, host } = event;
+    if (words.some((word) => word.kind === "word" && word.askedAt <= at)) continue;
+    const known = [...silent].filter(
+      ([name, since]) => at - since > missedMs && record.subjects.get(name)?.incarnation != null,
+    );
+    if (known.length > most)
+      violations.push({
+        promise: "B2",
+        at,
+        message: `${host} is replaced while ${known.map(([name]) => name).join(", ")} are silent: more than ${most}`,
+      });
+  }
+  return violations;
+}
+
+/** So many may be lost at once: a tenth of the fleet may be in any case. */
+function mostOf(history: History): number {
   const facts = [...desiredOf(history).values()];
   const limit = Math.max(...facts.map(({ maxLost }) => maxLost));
-  // A tenth of the fleet may be lost in any case.
-  const most = Math.max(limit, Math.ceil(Math.max(...facts.map(({ hosts }) => hosts.length)) / 10));
+  return Math.max(limit, Math.ceil(Math.max(...facts.map(({ hosts }) => hosts.length)) / 10));
+}
+
+/** A host with something to replay: it was in a state beyond the initial one in a life that the record knows. */
+function replayed(history: History): Violation[] {
+  const most = mostOf(history);
   const words = history.events.filter(isRelease);
   const violations: Violation[] = [];
   const record = new RecordNow();

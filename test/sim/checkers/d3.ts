@@ -4,8 +4,8 @@ import { wasRewound } from "./chain.ts";
 
 export const d3: Checker = {
   promise: "D3",
-  says: "epochs rise along the record, each has one writer, and no step marked never begins before the remote took its start from that writer",
-  check: (history) => [...epochs(history), ...unfenced(history)],
+  says: "epochs rise along the record, each has one writer, no step marked never begins before the remote took its start from that writer, and who cannot push begins nothing after five minutes",
+  check: (history) => [...epochs(history), ...unfenced(history), ...alone(history)],
 };
 
 function epochs(history: History): Violation[] {
@@ -44,6 +44,30 @@ function unfenced(history: History): Violation[] {
         promise: "D3",
         at: event.at,
         message: `${event.process} began ${event.step.name} on ${event.host}, and the remote never took its start from it`,
+      });
+  }
+  return violations;
+}
+
+/** One that is cut off goes on for so long by itself, and a moment for what is on its way to a host, by clocks that are a little wrong. */
+const aloneMs = 300_000 + 10_000;
+
+function alone(history: History): Violation[] {
+  const violations: Violation[] = [];
+  /** When a reconciler first began a step of which nothing was pushed since. */
+  const since = new Map<string, number>();
+  for (const event of history.events) {
+    if (event.kind === "pushed" && event.process !== null) since.delete(event.process);
+    if (event.kind === "started" || event.kind === "killed" || event.kind === "stopped") since.delete(event.process);
+    if (event.kind !== "began") continue;
+    const { at, process, host, step } = event;
+    const first = since.get(process) ?? at;
+    since.set(process, first);
+    if (at - first > aloneMs)
+      violations.push({
+        promise: "D3",
+        at,
+        message: `${process} begins ${step.name} on ${host}, and has pushed nothing for ${at - first} ms`,
       });
   }
   return violations;

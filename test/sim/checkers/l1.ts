@@ -50,9 +50,11 @@ export const l1: Checker = {
         isParked(item, { isHeld: held(item.host.name), isBraked: fleet?.braked != null, said }) ||
         isOutOfRoom(item, desired, { hosts: rest.hosts, memory }),
     );
+    // Who waits for one that is parked may be waited for in turn.
+    const excused = new Set(parked);
+    for (const other of excused) for (const item of stuck) if (mayWaitFor(item, other)) excused.add(item);
     return stuck.flatMap((item) => {
-      const waitsForOthers = parked.some((other) => mayWaitFor(item, other));
-      if (parked.includes(item) || waitsForOthers) return [];
+      if (excused.has(item)) return [];
       const { host, machine, target, entry, reason, message } = item;
       return [
         fail(`${host.name} is in ${entry?.state ?? "no state"}, target ${target} (${machine}): ${reason}: ${message}`),
@@ -105,7 +107,7 @@ function isParked({ host, target, entry, reason, message }: Stuck, { isHeld, isB
 }
 
 interface Said {
-  /** True when every word that a reason asks for was said and acknowledged, and has not helped. */
+  /** True when a word that a reason asks for was said and acknowledged, and has not helped. */
   readonly isEnough: (host: string, message: string) => boolean;
 }
 
@@ -126,7 +128,7 @@ function wordsSaid(history: History): Said {
       const asked = ["retry", "skip", "replay", "brake release"].filter((word) =>
         message.includes(`stateward ${word}`),
       );
-      return asked.length > 0 && asked.every((word) => (said.get(`${word} ${host}`) ?? 0) >= timesMin);
+      return asked.some((word) => (said.get(`${word} ${host}`) ?? 0) >= timesMin);
     },
   };
 }
