@@ -168,7 +168,9 @@ class Draft {
     const isOurs = subject.kind === "host" && lost?.silent === true && !world.inFlight.has(subject.name);
     const refusal = isOurs ? this.replace(subject) : null;
     if (this.act !== null) return;
-    const yet = refusal === null ? "" : `; it is not replaced yet: ${refusal}`;
+    const failsAt = isOurs ? replacementFailsAt(world, subject, this.record) : null;
+    const awaited = failsAt === null ? "" : `; its replacement is awaited until ${isoTime(failsAt)}`;
+    const yet = refusal === null ? awaited : `; it is not replaced yet: ${refusal}`;
     const why =
       lost?.quarantined === true
         ? {

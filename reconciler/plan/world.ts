@@ -87,7 +87,7 @@ export function currentReport(
   }
   if (report?.reachable === false) return { reason: "Unreachable", message: report.message };
   if (report?.incarnation && world.records.get(host.name)?.former.includes(report.incarnation)) {
-    const message = `incarnation ${report.incarnation.slice(0, 8)} was replaced by another: two machines answer to this name`;
+    const message = `incarnation ${report.incarnation.slice(0, 8)} was replaced by another: two machines answer to this name, or an old disk was put back; stateward replay ${host.name} takes the one that answers now`;
     return { reason: "OldIncarnation", message };
   }
   if (!report || (isAgent && world.now - report.at >= silentMs)) {
