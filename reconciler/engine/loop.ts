@@ -579,10 +579,12 @@ export class Engine {
     const subject = world && subjectOf(world, name);
     const entry = this.entry(name, act.machine);
     const machine = world?.desired.loaded.repository.machines.get(act.machine);
-    if (!world || !machine || subject?.kind !== "host") return;
-    const transition = entry.attempt && findTransition(machine, entry.attempt.from, entry.attempt.to);
+    if (!world || subject?.kind !== "host") return;
+    // The machine may be gone: its claim on the host is there all the same.
+    const { attempt } = entry;
+    const transition = machine && attempt ? findTransition(machine, attempt.from, attempt.to) : null;
     const step = transition?.steps.find(({ key }) => key === act.step);
-    const inquiry = await this.inquire(subject, claimOf(machine.name, act.step, entry), step);
+    const inquiry = await this.inquire(subject, claimOf(act.machine, act.step, entry), step);
     const { clock } = this.ports;
     if (inquiry.kind === "running") {
       await new Promise<void>((resolve) => clock.after(inquireAgainMs, resolve));

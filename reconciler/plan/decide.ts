@@ -17,6 +17,7 @@ import { isBarrierGate } from "./barrier.ts";
 import { conditionsFor, readyOf, unknownConditions, withConditions } from "./conditions.ts";
 import { driftOf, flappingOf, withAutomatic } from "./drift.ts";
 import { type Closed, closedGate, purposeOf } from "./gates.ts";
+import { holdOn } from "./holds.ts";
 import { type Next, type NextResult, nextOf } from "./next.ts";
 import { fenced, observe, toReplayAlive } from "./observe.ts";
 import { Overlay } from "./overlay.ts";
@@ -119,7 +120,10 @@ export function decideSubject(
   const observed = isBusy ? { record: before, summaries: [] } : observe(world, subject, known, report);
   const draft = new Draft(world, subject, observed.record, [...observed.summaries]);
   if ("reason" in heard) draft.unheard(heard.reason, heard.message);
-  else for (const machine of openFirst(subject, observed.record)) draft.plan(machine);
+  else {
+    draft.inquireLeft();
+    for (const machine of openFirst(subject, observed.record)) draft.plan(machine);
+  }
   if (subject.kind === "host" && subject.transport === "agent") {
     const silentAt = (world.reports.get(subject.name)?.at ?? world.listeningSince) + agentSilentMs;
     if (silentAt > world.now) draft.wake(silentAt);
@@ -217,6 +221,22 @@ class Draft {
     this.summaries.push(`${host.name}: is being replaced; its life ${life} is over`);
     this.act = { kind: "start", machine, transition, reason: "replace", repair: "replace" };
     return null;
+  }
+
+  /**
+   * S4: a step that must not repeat may still run on the host, of a machine that a commit has taken from it since its reconciler went away.
+   * How it ended is found out before anything else begins.
+   */
+  inquireLeft(): void {
+    const { world, subject } = this;
+    if (!leavesMarker(subject) || world.inFlight.has(subject.name) || holdOn(world, subject) !== null) return;
+    for (const [machine, { attempt, once }] of Object.entries(this.record.machines)) {
+      const step = attempt?.status === "running" ? attempt.step : null;
+      if (step === null || subject.machines.has(machine) || once[step]?.status !== "started") continue;
+      if (world.mayStart) this.act = { kind: "inquire", machine, step };
+      else this.deferred = true;
+      return;
+    }
   }
 
   plan(name: string): void {

@@ -624,6 +624,36 @@ test("S2: a commit that takes a transition away does not free the step marked ne
   }
 });
 
+test("S4: while a step marked never may still run of a machine that a host does not carry any more, nothing else begins on it", () => {
+  const kept = record("a", "lamp", on);
+  const once = (status: "started" | "done"): Partial<MachineRecord> => ({
+    state: "b",
+    once: { "to-c": { status, at: at(0), round: 0 } },
+    attempt: attempt(
+      { status: "running", step: status === "started" ? "to-c" : null },
+      chainFiles("d", {}, never),
+      "b",
+      "c",
+    ),
+  });
+  const acts = (status: "started" | "done", more: Files = {}, parts: Partial<World> = {}): unknown => {
+    const machines = { ...kept.machines, ...record("a", "chain", once(status)).machines };
+    const given = world(
+      { ...lampFiles("busy"), ...more },
+      { records: [{ ...kept, machines }], reports: [report("a")] },
+    );
+    const [decision] = decide({ ...given, ...parts });
+    return decision?.act ?? (decision?.deferred === true ? "later" : null);
+  };
+  const asked = { kind: "inquire", machine: "chain", step: "to-c" };
+  assert.equal(acts("started"), asked, "whether the machine is gone");
+  assert.equal(acts("started", { "machines/chain.yaml": chain }), asked, "or stays for others");
+  assert.is((acts("done") as { machine?: string }).machine, "lamp");
+  assert.is(acts("started", {}, { mayStart: false }), "later");
+  const held = localHost("a", { lamp: "busy" }, { hold: { reason: "x", by: "ana" } });
+  assert.is(acts("started", { "hosts/a.yaml": held }), null, "nothing is done to a host that is held");
+});
+
 test("a host that would move and has no room is not ready", () => {
   const ready = {
     ...on,
