@@ -1,5 +1,5 @@
 // B2: when more hosts are lost at once than `max_lost`, nothing is healed until a person says so.
-import { type Checker, type Happening, type History, type Violation } from "../history.ts";
+import { all, type Checker, type Happening, type History, type Violation } from "../history.ts";
 import { desiredOf, RecordNow, wasRewound } from "./chain.ts";
 
 /** Losses within this time are losses at once. */
@@ -31,8 +31,8 @@ function released(history: History): Violation[] {
   return violations;
 }
 
-/** Who has been silent for so long was missed at a look. */
-const missedMs = 60_000;
+/** Who has been silent for so long was missed at a look, or at three reports of its agent. */
+const missedMs = { ssh: 60_000, agent: 240_000 } as const;
 
 /** A host that is silent may only be cut off: with many of them none is replaced. */
 function replaced(history: History): Violation[] {
@@ -41,6 +41,11 @@ function replaced(history: History): Violation[] {
   const violations: Violation[] = [];
   const record = new RecordNow();
   const silent = new Map<string, number>();
+  const transports = new Map(
+    all(history, "commit").flatMap(({ desired }) =>
+      desired.hosts.map(({ name, transport }) => [name, transport] as const),
+    ),
+  );
   for (const event of history.events) {
     record.take(event);
     if (event.kind === "down") silent.set(event.host, event.at);
@@ -49,7 +54,8 @@ function replaced(history: History): Violation[] {
     const { at, host } = event;
     if (words.some((word) => word.kind === "word" && word.askedAt <= at)) continue;
     const known = [...silent].filter(
-      ([name, since]) => at - since > missedMs && record.subjects.get(name)?.incarnation != null,
+      ([name, since]) =>
+        at - since > missedMs[transports.get(name) ?? "agent"] && record.subjects.get(name)?.incarnation != null,
     );
     if (known.length > most)
       violations.push({
