@@ -1,6 +1,7 @@
 // Loads each file named on standard input as the reconciler does, by every path or, where it is long, by that of its kind, and says what
 // it took: run by hostile.test.ts with a
-// heap of 256 MiB, so that what needs more ends this process. One line of JSON a file: { file, cpuMs, rssMiB }.
+// heap of 256 MiB, so that what needs more ends this process. One line of JSON a file: { file, cpuMs, rssMiB }; the last is by how
+// much the process has grown at most by then, buffers outside of the heap included.
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { load, yamlPaths } from "./target-yaml.ts";
@@ -14,6 +15,10 @@ const pathOf = (text: string): string =>
         ? "holidays.yaml"
         : "hosts/x.yaml";
 
+const maxRssMiB = (): number => process.resourceUsage().maxRSS / 1024;
+/** What the program itself takes, before it has read anything. */
+const rssAtStartMiB = maxRssMiB();
+
 for await (const file of createInterface({ input: process.stdin })) {
   const text = readFileSync(file, "utf8");
   let cpuMs = 0;
@@ -23,6 +28,6 @@ for await (const file of createInterface({ input: process.stdin })) {
     const { user, system } = process.cpuUsage(before);
     cpuMs = Math.max(cpuMs, (user + system) / 1000);
   }
-  const rssMiB = process.resourceUsage().maxRSS / 1024;
+  const rssMiB = maxRssMiB() - rssAtStartMiB;
   process.stdout.write(`${JSON.stringify({ file, cpuMs: Math.round(cpuMs), rssMiB: Math.round(rssMiB) })}\n`);
 }

@@ -986,7 +986,10 @@ test("B1: a rebuilt host that says it is up already is taken down by its replay 
     "hosts/a.yaml": localHost("a", { lamp: "off" }),
     "hosts/b.yaml": localHost("b", { lamp: "busy" }),
   });
-  const [isUp, isBusy] = [{ state: "on", applied: applied("on") }, { state: "busy", applied: applied("on", "busy") }];
+  const [isUp, isBusy] = [
+    { state: "on", applied: applied("on") },
+    { state: "busy", applied: applied("on", "busy") },
+  ];
   const records = [record("a", "lamp", { ...isUp, state: "off" }), record("b", "lamp", isBusy)];
   const rebuilt = report("b", { incarnation: "life-two-0002", states: { lamp: { state: "on", revision: 9 } } });
   const acts = (max: number): string[] =>

@@ -237,8 +237,16 @@ export class Stage implements SimWorld {
     });
   }
 
-  /** Somebody sets a host back by hand. */
+  /** Somebody sets a host back by hand; where an agent speaks for it, that says another state from now on. */
   private fall(host: SimHost): void {
+    const sketch = this.people.everyHost().find(({ name }) => name === host.name);
+    const machine = this.people.sketch.machines.find(({ name }) => name === sketch?.machine);
+    if (sketch?.transport === "agent" && machine !== undefined) {
+      const state = this.random.of(`${host.name}-says-${this.time.now}`).pick(machine.states);
+      host.markers.set(machine.name, { state, revision: null });
+      this.note({ kind: "fell", host: host.name, machine: machine.name, state, isSick: false });
+      return;
+    }
     for (const [machine, claim] of host.markers) {
       if (claim.state === "s0") continue;
       host.markers.set(machine, { state: "s0", revision: null });
@@ -271,8 +279,13 @@ export class Stage implements SimWorld {
 
   private report(host: SimHost, incarnation: string, sequence: number): void {
     const process = this.leading() ?? this.random.pick(this.processes);
-    const report = { incarnation, sequence, states: {}, facts: {} };
     const { name } = host;
+    // A life that is over says what it said last: here, nothing.
+    const says = incarnation === host.incarnation ? host.markers : [];
+    const isAgent = this.people.everyHost().some((sketch) => sketch.name === name && sketch.transport === "agent");
+    const claims = isAgent ? Object.fromEntries(says) : {};
+    const report = { incarnation, sequence, states: claims, facts: {} };
+    const states = Object.fromEntries(Object.entries(claims).map(([machine, { state }]) => [machine, state]));
     const sentAt = this.time.now;
     this.ask(
       process,
@@ -284,7 +297,7 @@ export class Stage implements SimWorld {
           host: name,
           incarnation,
           sequence,
-          states: {},
+          states,
           sentAt,
           answer,
         }),

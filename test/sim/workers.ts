@@ -3,7 +3,7 @@ import { type ChildProcess, fork } from "node:child_process";
 import type { Answer, Order } from "./orders.ts";
 
 /** Far beyond what any seed takes, also where others use the machine. */
-const silenceMaxMs = 120_000;
+const silenceMaxMsDefault = 120_000;
 const watchMs = 2000;
 const errorsMax = 4000;
 /** What a seed makes is gone with it: a large young generation is swept less often. */
@@ -30,10 +30,13 @@ export class Workers implements AsyncDisposable {
   private readonly idle: ChildProcess[] = [];
   private readonly watch: NodeJS.Timeout;
 
+  private readonly silenceMaxMs: number;
+
   /** `program`: a bundle of `worker.ts`. */
-  constructor(program: string, jobs: number) {
+  constructor(program: string, jobs: number, silenceMaxMs: number = silenceMaxMsDefault) {
     this.program = program;
     this.jobs = jobs;
+    this.silenceMaxMs = silenceMaxMs;
     this.watch = setInterval(() => this.endSilentOnes(), watchMs);
   }
 
@@ -85,14 +88,16 @@ export class Workers implements AsyncDisposable {
     });
     child.once("error", (error) => end({ kind: "lost", message: String(error) }, false));
     child.once("exit", (code, signal) => {
-      const how = worker.isSilent ? `no sign for ${silenceMaxMs / 1000} s` : `its process ended: ${signal ?? code}`;
+      const how = worker.isSilent
+        ? `no sign for ${this.silenceMaxMs / 1000} s`
+        : `its process ended: ${signal ?? code}`;
       end({ kind: "lost", message: `${how}${worker.errors === "" ? "" : `: ${worker.errors}`}` }, false);
     });
   }
 
   private endSilentOnes(): void {
     for (const worker of this.busy) {
-      if (performance.now() - worker.heardAt <= silenceMaxMs) continue;
+      if (performance.now() - worker.heardAt <= this.silenceMaxMs) continue;
       worker.isSilent = true;
       worker.child.kill("SIGKILL");
     }

@@ -144,4 +144,52 @@ export const durability: readonly Canary[] = [
       },
     ],
   },
+  {
+    name: "updates-lost",
+    what: "who takes over begins to count anew",
+    promises: ["D1", "D2"],
+    mode: "liveness",
+    seedsMax: 300,
+    edits: [
+      {
+        file: "reconciler/engine/loop.ts",
+        find: "for (const record of subjects) this.records.set(record.name, record);",
+        replace:
+          'for (const record of subjects) this.records.set(record.name, record.kind !== "group" ? record : { ...record, machines: Object.fromEntries(Object.entries(record.machines).map(([name, entry]) => [name, { ...entry, updates: 0, updateKeys: [] }])) });',
+      },
+    ],
+  },
+  {
+    name: "mistake-not-shown",
+    what: "that a commit has problems is not said",
+    promises: ["D4"],
+    mode: "liveness",
+    seedsMax: 300,
+    edits: [
+      {
+        file: "reconciler/engine/followed-main.ts",
+        find: "return this.notFollowed ?? this.refused ?? this.unapproved;",
+        replace: "return this.notFollowed ?? this.unapproved;",
+      },
+    ],
+  },
+  {
+    name: "acts-on-alone",
+    what: "who cannot push goes on for ever",
+    promises: ["D3"],
+    mode: "safety",
+    seedsMax: 1000,
+    edits: [
+      {
+        file: "reconciler/engine/loop.ts",
+        find: "const mayStart = !rewound && hasRoom && behindMs <= recordLimits.allBehindMs;",
+        replace: "const mayStart = !rewound && hasRoom;",
+      },
+      {
+        file: "reconciler/engine/loop.ts",
+        find: "if (this.ports.record.status().behindMs > recordLimits.allBehindMs) return false;",
+        replace: "",
+      },
+    ],
+  },
 ];

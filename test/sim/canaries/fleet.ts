@@ -166,4 +166,79 @@ export const fleet: readonly Canary[] = [
       },
     ],
   },
+  {
+    name: "approval-forgotten",
+    what: "a person's word for a commit is acknowledged, and not recorded",
+    promises: ["D1", "D4"],
+    mode: "safety",
+    seedsMax: 200,
+    edits: [
+      {
+        file: "reconciler/engine/coordination.ts",
+        find: "{ ...fleet, approvals: [...fleet.approvals, approval].slice(-approvalsMax) },",
+        replace: "{ ...fleet },",
+      },
+    ],
+  },
+  {
+    name: "brake-release-forgotten",
+    what: "the release of the brake is acknowledged, and not recorded",
+    promises: ["D1"],
+    mode: "safety",
+    seedsMax: 100,
+    edits: [
+      {
+        file: "reconciler/engine/coordination.ts",
+        find: "{ ...fleet, braked: null, released }",
+        replace: "{ ...fleet }",
+      },
+    ],
+  },
+  {
+    name: "silent-is-up",
+    what: "a host that does not answer counts as available",
+    promises: ["B1"],
+    mode: "safety",
+    seedsMax: 1500,
+    edits: [
+      {
+        file: "reconciler/plan/standing.ts",
+        find: "let available = heard && said.report.incarnation === record.incarnation && !flying;",
+        replace: "let available = !flying;",
+      },
+    ],
+  },
+  {
+    name: "silent-are-replaced",
+    what: "however many are silent, they are replaced",
+    promises: ["B2"],
+    mode: "safety",
+    seedsMax: 600,
+    edits: [
+      {
+        file: "reconciler/plan/replace.ts",
+        find: "const braked = quietStart(world, host) ?? lostBrake(world, record);",
+        replace: "const braked = null as ReturnType<typeof lostBrake>;",
+      },
+      {
+        file: "reconciler/plan/replace.ts",
+        find: "if (losses !== null)\n",
+        replace: "if (losses !== null && losses.lost < 0)\n",
+      },
+    ],
+  },
+  {
+    name: "release-wakes-nobody",
+    what: "whoever was held is not looked at again when the hold is lifted",
+    promises: ["L1"],
+    mode: "liveness",
+    seedsMax: 400,
+    edits: [
+      {
+        file: "reconciler/engine/loop.ts",
+        find: "if (next.holds !== before.holds || next.released",
+        replace: "if (next.holds.length > before.holds.length || next.released",
+      },
+    ],
+  },
 ];

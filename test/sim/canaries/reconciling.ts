@@ -191,4 +191,19 @@ export const reconciling: readonly Canary[] = [
       },
     ],
   },
+  {
+    name: "agent-not-heard",
+    what: "what an agent says of its states is acknowledged, and not taken in",
+    promises: ["R3"],
+    mode: "liveness",
+    seedsMax: 300,
+    edits: [
+      {
+        file: "reconciler/plan/observe.ts",
+        find: "  const claim = report.states[machine.name];\n  if (before.attempt",
+        replace:
+          "  const claim = report.sequence === null ? report.states[machine.name] : undefined;\n  if (before.attempt",
+      },
+    ],
+  },
 ];

@@ -179,4 +179,54 @@ export const steps: readonly Canary[] = [
       },
     ],
   },
+  {
+    name: "old-holds-not-honoured",
+    what: "who takes over does not honour the holds of before, and leaves them in the record",
+    promises: ["S4"],
+    mode: "safety",
+    seedsMax: 1000,
+    edits: [
+      {
+        file: "reconciler/plan/holds.ts",
+        find: "export function holdOn({ now, fleet, desired }: HoldWorld, host: Host)",
+        replace:
+          "export function holdOn({ now, fleet, desired, listeningSince = 0 }: HoldWorld & { listeningSince?: number }, host: Host)",
+      },
+      {
+        file: "reconciler/plan/holds.ts",
+        find: "for (const hold of fleet.holds) if (covers(",
+        replace: "for (const hold of fleet.holds) if (Date.parse(hold.at) >= listeningSince && covers(",
+      },
+    ],
+  },
+  {
+    name: "skip-forgotten",
+    what: "the word to skip a step is acknowledged, and nothing follows",
+    promises: ["L1"],
+    mode: "liveness",
+    seedsMax: 600,
+    edits: [
+      {
+        file: "reconciler/engine/fleet.ts",
+        find: "const freed = applyVerdict(entry, { word, steps, at: isoTime(world.now) });",
+        replace:
+          'const freed = word === "skip" ? entry : applyVerdict(entry, { word, steps, at: isoTime(world.now) });',
+      },
+    ],
+  },
+  {
+    name: "retry-forgotten",
+    what: "the word to try again is acknowledged, and nothing follows",
+    promises: ["L1"],
+    mode: "liveness",
+    seedsMax: 300,
+    edits: [
+      {
+        file: "reconciler/engine/fleet.ts",
+        find: "const freed = applyVerdict(entry, { word, steps, at: isoTime(world.now) });",
+        replace:
+          'const freed = word === "retry" ? entry : applyVerdict(entry, { word, steps, at: isoTime(world.now) });',
+      },
+    ],
+  },
 ];

@@ -1,11 +1,11 @@
 // R3: a report wins over the record only if it is not older than the last one seen, and of the host's present life; and then it does win.
 import { all, type Checker, type History, type Violation } from "../history.ts";
-import { desiredOf, RecordNow } from "./chain.ts";
+import { desiredOf, isKept, RecordNow, wasRewound } from "./chain.ts";
 
 export const r3: Checker = {
   promise: "R3",
-  says: "no report of an earlier life or with a lower sequence is acknowledged; in the end the record says what the hosts say of themselves",
-  check: (history) => [...stale(history), ...contradicted(history)],
+  says: "no report of an earlier life or with a lower sequence is acknowledged; in the end the record says what the hosts say of themselves; what an agent said and was acknowledged is taken in",
+  check: (history) => [...stale(history), ...contradicted(history), ...unheard(history)],
 };
 
 function stale(history: History): Violation[] {
@@ -87,5 +87,38 @@ function contradicted(history: History): Violation[] {
         });
     }
     return violations;
+  });
+}
+
+/** What an agent said last, and was told that it is taken, is recorded as what it said, if nobody else has led since. */
+function unheard(history: History): Violation[] {
+  const [rest] = all(history, "rest");
+  if (rest === undefined || rest.memory === null || wasRewound(history, "observed")) return [];
+  const reports = all(history, "reported").filter(({ answer }) => answer !== "refused");
+  const replays = all(history, "word").filter(({ word }) => word.kind === "replay");
+  return rest.hosts.flatMap(({ name, incarnation }): Violation[] => {
+    const last = reports.findLast(({ host }) => host === name);
+    const record = rest.memory?.find((subject) => subject.name === name);
+    if (last === undefined || record === undefined || last.answer !== "taken" || last.incarnation !== incarnation)
+      return [];
+    if (
+      !isKept(history, last.process, last.at) ||
+      replays.some(({ word, at }) => "host" in word && word.host === name && at >= last.sentAt)
+    )
+      return [];
+    if (record.incarnation !== incarnation)
+      return [
+        {
+          promise: "R3",
+          at: last.at,
+          message: `${name} said that it is ${incarnation}, and the record says ${record.incarnation}`,
+        },
+      ];
+    return Object.entries(last.states).flatMap(([machine, state]) => {
+      const entry = record.machines[machine];
+      if (entry === undefined || entry.claim === state) return [];
+      const message = `${name} said that it is in ${state}, was told that this is taken, and the record says that it said ${entry.claim} (${machine})`;
+      return [{ promise: "R3", at: last.at, message }];
+    });
   });
 }
