@@ -46,8 +46,15 @@ function replaced(history: History): Violation[] {
       desired.hosts.map(({ name, transport }) => [name, transport] as const),
     ),
   );
+  const commits = desiredOf(history);
+  // A host that was taken off the branch is not missed; what is in force may be behind the branch, or wait for a word.
+  let [inForce, newest] = [[...commits.values()][0], [...commits.values()][0]];
+  const isThere = (name: string): boolean =>
+    [inForce, newest].every((facts) => facts?.hosts.some((host) => host.name === name));
   for (const event of history.events) {
     record.take(event);
+    if (event.kind === "pushed") inForce = commits.get(event.desired ?? "") ?? inForce;
+    if (event.kind === "commit" && event.desired.valid) newest = event.desired;
     if (event.kind === "down") silent.set(event.host, event.at);
     if (event.kind === "up") silent.delete(event.host);
     if (event.kind !== "began" || !event.step.name.includes(".replace.")) continue;
@@ -55,7 +62,9 @@ function replaced(history: History): Violation[] {
     if (words.some((word) => word.kind === "word" && word.askedAt <= at)) continue;
     const known = [...silent].filter(
       ([name, since]) =>
-        at - since > missedMs[transports.get(name) ?? "agent"] && record.subjects.get(name)?.incarnation != null,
+        at - since > missedMs[transports.get(name) ?? "agent"] &&
+        isThere(name) &&
+        record.subjects.get(name)?.incarnation != null,
     );
     if (known.length > most)
       violations.push({
