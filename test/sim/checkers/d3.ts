@@ -56,8 +56,15 @@ function alone(history: History): Violation[] {
   const violations: Violation[] = [];
   /** When a reconciler first began a step of which nothing was pushed since. */
   const since = new Map<string, number>();
+  const tips = new Map<string, string>();
   for (const event of history.events) {
-    if (event.kind === "pushed" && event.process !== null) since.delete(event.process);
+    if (event.kind === "pushed" && event.process !== null) {
+      since.delete(event.process);
+      tips.set(event.process, event.commit);
+    }
+    // An answer says that what it pushed last, unheard, still is the tip: so it leads.
+    if (event.kind === "listed" && event.observed !== null && event.observed === tips.get(event.process))
+      since.delete(event.process);
     if (event.kind === "started" || event.kind === "killed" || event.kind === "stopped") since.delete(event.process);
     if (event.kind !== "began") continue;
     const { at, process, host, step } = event;
