@@ -4,7 +4,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { runProcess } from "../../reconciler/adapters/process.ts";
 import type { SubjectView } from "../../reconciler/model/ports.ts";
-import { fleetName, type SubjectRecord } from "../../reconciler/model/record.ts";
+import { emptyFleet, fleetName, type SubjectRecord } from "../../reconciler/model/record.ts";
 import { Git } from "../../reconciler/record/git.ts";
 import { readRecord } from "../../reconciler/record/read-record.ts";
 import type { Happening, History, HostAtRest, SubjectInRecord } from "../sim/history.ts";
@@ -180,7 +180,8 @@ function pushEvents(
 
 function asPublished(record: SubjectRecord): SubjectInRecord {
   if (record.kind !== "fleet") return record;
-  return { ...record, name: "@fleet", holds: record.fleet?.holds ?? [], braked: record.fleet?.braked ?? null };
+  const { holds, braked, approvals, released } = record.fleet ?? emptyFleet;
+  return { ...record, name: "@fleet", holds, braked, approvals, released };
 }
 
 /** A host's life is known by its first step. */
