@@ -139,7 +139,8 @@ export function entered(
     since: at,
     desired: commit,
     revision: claim ? Math.max(claim.revision ?? 0, entry.revision) : entry.revision + 1,
-    claim: claim && claim.revision === null ? claim.state : entry.claim,
+    // A marker with a revision stands in the place of what was claimed without one: when that is said again, it is new (R3).
+    claim: claim === undefined ? entry.claim : claim.revision === null ? claim.state : null,
     applied,
     replay,
     attempt: null,

@@ -519,6 +519,15 @@ const more: readonly Case[] = [
     claim: null,
   },
   {
+    title: "R3: so does one of another state, which somebody else has brought the host to",
+    files: lampFiles("busy"),
+    entry: { ...on, claim: "on" },
+    report: { states: { lamp: { state: "busy", revision: 7 } } },
+    act: "nothing",
+    state: "busy",
+    claim: null,
+  },
+  {
     title: "R3: a look that began before the state was entered claims nothing against it",
     files: lampFiles("on"),
     entry: { ...on, since: at(0) },
