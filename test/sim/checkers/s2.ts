@@ -9,6 +9,7 @@ export const s2: Checker = {
     const violations: Violation[] = [];
     const isRewound = wasRewound(history, "observed");
     const counts = new Map<string, number>();
+    const firstAt = new Map<string, number>();
     const words = all(history, "word").filter(
       ({ word, answer }) => (word.kind === "retry" || word.kind === "replay") && answer !== "refused",
     );
@@ -18,7 +19,12 @@ export const s2: Checker = {
       const key = `${host} ${incarnation} ${machine} ${step.name}`;
       const count = (counts.get(key) ?? 0) + 1;
       counts.set(key, count);
-      const retries = words.filter(({ word, askedAt }) => "host" in word && word.host === host && askedAt <= at);
+      const first = firstAt.get(key) ?? at;
+      firstAt.set(key, first);
+      // What was said and answered before it ran at all was about something else.
+      const retries = words.filter(
+        (said) => "host" in said.word && said.word.host === host && said.askedAt <= at && said.at >= first,
+      );
       if (count > 1 + retries.length) {
         violations.push({
           promise: "S2",
