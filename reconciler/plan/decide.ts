@@ -360,6 +360,8 @@ class Draft {
     });
     this.summaries.push(`${this.subject.name}: ${transition.from} -> ${transition.to} (${machine.name})`);
     this.put(machine.name, next);
+    // A machine that was looked at before this one may wait for room that its host, which has gone down here, does not need any more.
+    if (this.subject.machines.size > 1) this.wake(this.world.now + 1);
     return next;
   }
 
