@@ -121,7 +121,10 @@ class Steps {
       .get(keyOf(event))
       ?.findLast(({ began, index: begunAt }) => began.process === process && begunAt > last);
     const from = led?.began.transition?.to === state ? led.began.transition.from : null;
-    const ways = this.versions(event, from, state);
+    // A way without steps leaves nothing that could be seen to begin.
+    const ways = this.versions(event, null, state).filter(
+      (way) => from === null || way.from === from || way.steps.length === 0,
+    );
     const since = this.since(event, state, index);
     const missing = ways.map(({ steps }) => this.missing(event, steps, since));
     if (missing.length === 0 || missing.some((steps) => this.isDone(host, steps))) return [];
