@@ -9,7 +9,7 @@ import {
   type TransitionFacts,
   type Violation,
 } from "../history.ts";
-import type { Began } from "./chain.ts";
+import { type Began, wasRewound } from "./chain.ts";
 
 export const s1: Checker = {
   promise: "S1",
@@ -143,6 +143,8 @@ class Steps {
       (mark) => mark.process === event.process && mark.state === state,
     );
     if (last === undefined || (this.fallen.get(event.host) ?? -1) > last.index) return -1;
+    // A record that a person has moved back has the attempt open that led there: the claim on the host tells that it ended well.
+    if (wasRewound(this.history, "observed")) return -1;
     return last.index < index ? last.index : -1;
   }
 
